@@ -1,0 +1,3 @@
+//! CPU kernels on plain slices: the one home of SIMD in inferkit.
+//!
+//! **Invariant:** this crate knows slices and shapes, no tensors and no models.
