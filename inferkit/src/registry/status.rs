@@ -1,0 +1,94 @@
+//! What is told of a model at any moment.
+
+use std::time::SystemTime;
+
+use crate::error::Error;
+use crate::registry::ModelPolicy;
+use crate::wrapper::FileInventory;
+use crate::wrapper::MemoryUse;
+use crate::wrapper::ModelInfo;
+
+/// Where a model is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RuntimeStatus {
+    /// Files are missing.
+    NotDownloaded,
+    /// Files are being fetched.
+    Downloading,
+    /// Files are present, nothing is in memory.
+    Unloaded,
+    /// Files are being read into memory.
+    Loading,
+    /// Ready to serve.
+    Loaded,
+    /// Leaving memory once the last lease is dropped.
+    Unloading,
+    /// The last download or load failed; it may be tried again.
+    Failed,
+}
+
+impl RuntimeStatus {
+    /// The spelling used over HTTP, in metrics and in the dashboard.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotDownloaded => "not_downloaded",
+            Self::Downloading => "downloading",
+            Self::Unloaded => "unloaded",
+            Self::Loading => "loading",
+            Self::Loaded => "loaded",
+            Self::Unloading => "unloading",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A model as it stands at one moment.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ModelStatus {
+    /// Its name in the registry.
+    pub key: String,
+    /// What it is.
+    pub info: ModelInfo,
+    /// What the registry may do with it.
+    pub policy: ModelPolicy,
+    /// Where it is in its life.
+    pub runtime_status: RuntimeStatus,
+    /// Its files.
+    pub files: FileInventory,
+    /// Where its weights are, while loaded.
+    pub device: Option<String>,
+    /// The type of its weights, while loaded.
+    pub dtype: Option<String>,
+    /// The memory it takes, while loaded.
+    pub memory: Option<MemoryUse>,
+    /// Longest context in tokens, while loaded.
+    pub max_model_len: Option<usize>,
+    /// Since when it is loaded.
+    pub loaded_at: Option<SystemTime>,
+    /// When a lease was last taken or dropped.
+    pub last_used_at: Option<SystemTime>,
+    /// Leases that are alive.
+    pub active_requests: usize,
+    /// The operation that is running, by its id.
+    pub operation: Option<String>,
+    /// Why the last operation did not succeed.
+    pub error: Option<ErrorReport>,
+}
+
+/// An error and when it happened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ErrorReport {
+    /// What went wrong.
+    pub error: Error,
+    /// When.
+    pub at: SystemTime,
+}
+
+impl ErrorReport {
+    /// `error`, which happened now.
+    pub fn now(error: Error) -> Self {
+        Self { error, at: SystemTime::now() }
+    }
+}

@@ -1,0 +1,95 @@
+//! The diarization task: sound in, who speaks when out.
+
+use std::num::NonZeroUsize;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::error::Result;
+use crate::task::Samples;
+
+/// Progress, then the result. Dropping the stream ends the work within one step.
+pub type DiarizationStream = BoxStream<'static, Result<DiarizationEvent>>;
+
+/// A model that finds who speaks when.
+#[async_trait]
+pub trait DiarizationModel: Send + Sync {
+    /// Checks the request and queues it.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidRequest`] for contradictory bounds,
+    /// [`crate::Error::Unavailable`] when the queue is full.
+    async fn diarize(&self, request: DiarizationRequest) -> Result<DiarizationStream>;
+}
+
+/// One step of a diarization.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum DiarizationEvent {
+    /// How much of the recording is done.
+    Progress {
+        /// Seconds done.
+        done_seconds: f64,
+        /// Seconds in all.
+        total_seconds: f64,
+    },
+    /// Who speaks when. Always the last event.
+    Done(DiarizationResult),
+}
+
+/// A recording of one or more speakers.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DiarizationRequest {
+    /// The recording.
+    pub samples: Samples,
+    /// Least number of speakers.
+    pub min_speakers: Option<NonZeroUsize>,
+    /// Greatest number of speakers; equal to the least, it forces the number.
+    pub max_speakers: Option<NonZeroUsize>,
+    /// Whether at most one speaker is reported at any time.
+    pub exclusive: bool,
+}
+
+impl DiarizationRequest {
+    /// Finds the speakers of `samples`, however many there are.
+    pub fn new(samples: Samples) -> Self {
+        Self { samples, min_speakers: None, max_speakers: None, exclusive: false }
+    }
+}
+
+/// Who speaks when.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct DiarizationResult {
+    /// Turns by start, then by speaker.
+    pub turns: Vec<SpeakerTurn>,
+    /// Labels in order of appearance.
+    pub speakers: Vec<String>,
+}
+
+impl DiarizationResult {
+    /// Turns and the labels they use.
+    pub const fn new(turns: Vec<SpeakerTurn>, speakers: Vec<String>) -> Self {
+        Self { turns, speakers }
+    }
+}
+
+/// One speaker talking without a break.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct SpeakerTurn {
+    /// The speaker's label.
+    pub speaker: String,
+    /// Where the turn begins, in seconds.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+}
+
+impl SpeakerTurn {
+    /// A turn of `speaker`.
+    pub fn new(speaker: impl Into<String>, start_seconds: f64, end_seconds: f64) -> Self {
+        Self { speaker: speaker.into(), start_seconds, end_seconds }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a model must offer to live in a registry.
+//!
+//! A wrapper describes a model, makes its files present, and turns them into a [`Loaded`]. It keeps
+//! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
+//! Unloading is not a method: dropping the [`Loaded`] frees everything.
+
+mod job;
+mod loaded;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::hub::Source;
+use crate::nn::DevicePreference;
+use crate::nn::DtypePreference;
+use crate::task::Task;
+
+pub use job::Job;
+pub use job::Progress;
+pub use loaded::Loaded;
+pub use loaded::MemoryUse;
+
+/// A model that a registry can download and load.
+///
+/// Both long duties may block or compute as long as they like on the thread they are called on: the
+/// registry runs each on a task of its own, and turns a panic into a failure of this model alone.
+/// They should call [`Job::check`] between steps, so that cancelling is prompt.
+#[async_trait]
+pub trait ModelWrapper: Send + Sync + 'static {
+    /// Describes the model without touching files or network.
+    fn describe(&self) -> ModelInfo;
+
+    /// Lists the model's files and which of them are present. Reads the disk, never the network.
+    ///
+    /// # Errors
+    /// When the models directory cannot be read.
+    async fn files(&self) -> Result<FileInventory>;
+
+    /// Makes all files present; files that are there already are kept.
+    ///
+    /// # Errors
+    /// [`crate::Error::Hub`] with the hub's refusal or fault, [`crate::Error::Unavailable`] when
+    /// cancelled or the disk is full.
+    async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()>;
+
+    /// Turns the files into a running model.
+    ///
+    /// # Errors
+    /// [`crate::Error::BadModel`] for files that are broken or not supported,
+    /// [`crate::Error::Unavailable`] when memory is short or the load was cancelled.
+    async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded>;
+}
+
+/// What a model is.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ModelInfo {
+    /// Its family in the catalogue, such as `qwen`.
+    pub family: String,
+    /// What it does.
+    pub task: Task,
+    /// Where its files come from.
+    pub source: Source,
+    /// Languages it understands, ISO 639-1; empty where that is not known.
+    pub languages: Vec<String>,
+    /// Its licence, where known.
+    pub license: Option<String>,
+    /// The page on which a gated model's licence is accepted.
+    pub license_url: Option<String>,
+}
+
+impl ModelInfo {
+    /// A model of `family` for `task` from `source`.
+    pub fn new(family: impl Into<String>, task: Task, source: Source) -> Self {
+        Self { family: family.into(), task, source, languages: Vec::new(), license: None, license_url: None }
+    }
+}
+
+/// A model's files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileInventory {
+    /// The files known; may be empty before the first download.
+    pub files: Vec<ModelFile>,
+    /// Whether all files that loading needs are present.
+    pub complete: bool,
+}
+
+impl FileInventory {
+    /// An inventory of `files`, which are all that is needed when `complete`.
+    pub const fn new(files: Vec<ModelFile>, complete: bool) -> Self {
+        Self { files, complete }
+    }
+
+    /// Number of files present.
+    pub fn present(&self) -> usize {
+        self.files.iter().filter(|file| file.present).count()
+    }
+
+    /// Bytes of the files present.
+    pub fn bytes_present(&self) -> u64 {
+        self.files.iter().filter(|file| file.present).filter_map(|file| file.bytes).sum()
+    }
+
+    /// Bytes of all files, if all sizes are known.
+    pub fn bytes_total(&self) -> Option<u64> {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// One file of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelFile {
+    /// Its path inside the repository or folder.
+    pub path: PathBuf,
+    /// Its size, where known.
+    pub bytes: Option<u64>,
+    /// Whether it is on the disk.
+    pub present: bool,
+}
+
+impl ModelFile {
+    /// A file that is present with `bytes` bytes.
+    pub fn present(path: impl Into<PathBuf>, bytes: u64) -> Self {
+        Self { path: path.into(), bytes: Some(bytes), present: true }
+    }
+
+    /// A file that is missing.
+    pub fn missing(path: impl Into<PathBuf>, bytes: Option<u64>) -> Self {
+        Self { path: path.into(), bytes, present: false }
+    }
+}
+
+/// How to download.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DownloadOptions {
+    /// Branch, tag or commit instead of the source's own.
+    pub revision: Option<String>,
+    /// Fetches files again that are there already.
+    pub force: bool,
+}
+
+/// How to load, where it differs from the model's configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// The device to load on.
+    pub device: Option<DevicePreference>,
+    /// The type of the weights.
+    pub dtype: Option<DtypePreference>,
+    /// Whether idle models may be unloaded to make room.
+    pub evict: bool,
+    /// Loads although the estimate does not fit; a real failure to allocate still fails cleanly.
+    pub force: bool,
+}
+
+impl LoadOptions {
+    /// Loads on `device`.
+    #[must_use]
+    pub fn with_device(self, device: DevicePreference) -> Self {
+        Self { device: Some(device), ..self }
+    }
+}
