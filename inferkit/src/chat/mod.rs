@@ -1,0 +1,11 @@
+//! Chat models: from a conversation to a stream of text.
+//!
+//! ```text
+//! ChatRequest ─ text: template, tokenizer ─▶ tokens ─ engine: queue, blocks, steps ─▶ runner: logits
+//!      ◀─ text: detokenizer, stop rules, thinking and tool calls ◀─ sampler ◀──────────────┘
+//! ```
+//!
+//! **Invariant:** the engine knows a model only as a [`runner::Runner`] and a text layer; families
+//! differ by a configuration, not by copies of code.
+
+mod runner;
