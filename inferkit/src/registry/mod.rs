@@ -9,12 +9,28 @@
 //!
 //! **Invariant:** the registry knows no family; all it knows of a model is its [`crate::ModelWrapper`].
 
+mod budget;
+mod drive;
+mod ensure;
 mod event;
+mod handle;
+mod journal;
+mod lease;
+mod machine;
+mod models;
 mod operation;
 mod policy;
+mod room;
+mod slot;
 mod status;
+mod work;
 
 pub use event::Event;
+pub use handle::ModelHandle;
+pub use handle::UnloadOptions;
+pub use lease::Lease;
+pub use models::ModelRegistry;
+pub use models::RegistryBuilder;
 pub use operation::Operation;
 pub use operation::OperationKind;
 pub use operation::OperationState;
