@@ -4,6 +4,7 @@
 //! parts.
 
 pub mod body;
+pub mod config;
 pub mod error;
 pub mod life;
 pub mod middleware;
