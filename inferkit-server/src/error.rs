@@ -121,6 +121,19 @@ impl ApiError {
         )
     }
 
+    /// The same for a load that an admin asked for: there, too little memory is the request's fault.
+    #[must_use]
+    pub fn for_load_action(self) -> Self {
+        match self.code {
+            "insufficient_memory" => Self {
+                status: StatusCode::BAD_REQUEST,
+                retry_after: None,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// The class of the error on the wire.
     pub fn kind(&self) -> &'static str {
         kind_of(self.status)

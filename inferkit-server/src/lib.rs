@@ -3,10 +3,18 @@
 //! It sees only what `inferkit`'s `lib.rs` shows: an embedder can build the same server from the same
 //! parts.
 
+pub mod app;
 pub mod body;
+pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod error;
+pub mod families;
 pub mod life;
 pub mod middleware;
+pub mod openapi;
 pub mod routes;
 pub mod sse;
+
+#[cfg(test)]
+mod testing;

@@ -70,7 +70,6 @@ pub static ROUTES: &[Route] = &[
     get("/version", Scope::Public, "getVersion", &[]),
     get("/v1/models", Scope::Inference, "listModels", &[]),
     get("/v1/models/:model", Scope::Inference, "getModel", &[404]),
-    get("/api/admin/status", Scope::Admin, "getStatus", &[]),
     get("/api/admin/models", Scope::Admin, "listAdminModels", &[]),
     get("/api/admin/models/:key", Scope::Admin, "getAdminModel", &[404]),
     post(
@@ -105,7 +104,6 @@ pub static ROUTES: &[Route] = &[
         "cancelOperation",
         &[404, 409],
     ),
-    get("/api/admin/events", Scope::Admin, "streamEvents", &[429]),
 ];
 
 /// What a look-up found.

@@ -52,7 +52,7 @@ fn client(door: Door) -> TestClient<Front<Router>> {
     let router = Router::new()
         .at("/v1/models", get(models))
         .at("/v1/models/:model", get(model))
-        .at("/api/admin/status", get(panics))
+        .at("/version", get(panics))
         .at("/api/admin/models", get(hangs))
         .at("/api/admin/models/:key/load", post(reads));
     TestClient::new(Front::new(Arc::new(door), router)).default_header("host", "localhost")
@@ -129,7 +129,7 @@ async fn a_model_name_may_hold_an_encoded_or_a_plain_slash() {
 
 #[tokio::test]
 async fn a_panic_is_a_500_that_tells_nothing() {
-    let response = client(door()).get("/api/admin/status").send().await;
+    let response = client(door()).get("/version").send().await;
     let text = response.0.into_body().into_string().await.unwrap();
     assert!(
         text.contains("internal_error") && !text.contains("test's own"),

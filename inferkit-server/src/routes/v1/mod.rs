@@ -1,0 +1,5 @@
+//! What OpenAI's clients speak.
+
+mod models;
+
+pub use models::ModelsApi;
