@@ -85,7 +85,7 @@ impl App {
             .statuses()
             .iter()
             .any(|model| model.policy.preload && model.runtime_status == inferkit::RuntimeStatus::Failed);
-        let state = match (self.life().is_draining(), waiting_for.is_empty(), failed) {
+        let state = match (self.life().is_leaving(), waiting_for.is_empty(), failed) {
             (true, ..) => "draining",
             (false, true, _) => "ready",
             (false, false, true) => "degraded",

@@ -11,9 +11,11 @@ pub mod config;
 pub mod error;
 pub mod families;
 pub mod life;
+pub mod logs;
 pub mod middleware;
 pub mod openapi;
 pub mod routes;
+pub mod serve;
 pub mod sse;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! starting ─▶ ready ⇄ draining (by an admin)
-//!                └──▶ stopping (by a signal) ─▶ ending (time is up: streams end with an error)
+//!                └──▶ leaving (by a signal) ─▶ stopping ─▶ ending (time is up: streams end with an error)
 //! ```
 
 use std::sync::atomic::AtomicBool;
@@ -18,6 +18,7 @@ pub struct Life {
     started_at: SystemTime,
     started: Instant,
     draining: AtomicBool,
+    leaving: AtomicBool,
     stopping: CancellationToken,
     ending: CancellationToken,
 }
@@ -28,6 +29,7 @@ impl Default for Life {
             started_at: SystemTime::now(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             stopping: CancellationToken::new(),
             ending: CancellationToken::new(),
         }
@@ -48,6 +50,16 @@ impl Life {
     /// Refuses new inference, or no longer does.
     pub fn set_draining(&self, draining: bool) {
         self.draining.store(draining, Ordering::Release);
+    }
+
+    /// Tells probes that the process is about to end; requests are still taken.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Whether probes should send nobody here any more.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire) || self.is_draining()
     }
 
     /// Begins the end: new requests are refused, running ones may finish.

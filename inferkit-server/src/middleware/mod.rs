@@ -23,6 +23,7 @@ pub use front::Door;
 pub use front::Front;
 pub use notes::Facts;
 pub use notes::Notes;
+pub use record::WhileAnswering;
 pub use traffic::ActiveRequest;
 pub use traffic::RecentRequest;
 pub use traffic::Traffic;

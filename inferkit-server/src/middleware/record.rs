@@ -25,6 +25,20 @@ use crate::middleware::Notes;
 use crate::middleware::RecentRequest;
 use crate::middleware::Traffic;
 
+/// Something that lives until an answer has been read in full or given up; the accept loop puts it into
+/// the request.
+#[derive(Clone)]
+pub struct WhileAnswering {
+    _held: Arc<dyn std::any::Any + Send + Sync>,
+}
+
+impl WhileAnswering {
+    /// Holds `thing`.
+    pub fn new(thing: impl Send + Sync + 'static) -> Self {
+        Self { _held: Arc::new(thing) }
+    }
+}
+
 /// The record of one request. Dropping it writes its line.
 pub(crate) struct Record {
     traffic: Arc<Traffic>,
@@ -40,6 +54,7 @@ pub(crate) struct Record {
     status: u16,
     error: Option<&'static str>,
     finished: bool,
+    _held: Option<WhileAnswering>,
 }
 
 /// What the log shows for a request whose client left before it was answered.
@@ -66,6 +81,7 @@ impl Record {
             status: CLIENT_LEFT,
             error: None,
             finished: false,
+            _held: request.data::<WhileAnswering>().cloned(),
         }
     }
 

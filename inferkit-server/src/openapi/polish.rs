@@ -63,7 +63,7 @@ fn walk(value: &mut Value) {
     match value {
         Value::Object(object) => {
             if object.contains_key("oneOf") || object.contains_key("anyOf") {
-                object.remove("type");
+                object.shift_remove("type");
             }
             shorten_media_types(object);
             describe_streams(object);
@@ -94,9 +94,9 @@ fn shorten_media_types(object: &mut Map<String, Value>) {
 /// A stream is text; what its data lines hold is told beside it, so that no client parses it as one JSON.
 fn describe_streams(object: &mut Map<String, Value>) {
     if object.get("format").and_then(Value::as_str) == Some("event-stream") {
-        let items = object.remove("items").unwrap_or_default();
+        let items = object.shift_remove("items").unwrap_or_default();
         object.insert("type".to_owned(), "string".into());
-        object.remove("format");
+        object.shift_remove("format");
         object.insert("x-event-schema".to_owned(), items);
     }
 }
