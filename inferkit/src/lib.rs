@@ -3,6 +3,7 @@
 
 mod error;
 mod hub;
+mod job;
 mod nn;
 mod registry;
 pub mod task;
@@ -15,7 +16,13 @@ pub use error::ModelFault;
 pub use error::RequestFault;
 pub use error::Result;
 pub use error::UnavailableFault;
+pub use hub::FileSelection;
+pub use hub::Hub;
+pub use hub::HubBuilder;
 pub use hub::Source;
+pub use hub::TokenSource;
+pub use hub::TokenStatus;
+pub use hub::TokenStore;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
 pub use registry::ErrorReport;
