@@ -6,6 +6,7 @@ mod hub;
 mod job;
 mod nn;
 mod registry;
+mod storage;
 pub mod task;
 mod wrapper;
 

@@ -19,7 +19,6 @@ mod network;
 mod repository;
 mod selection;
 mod source;
-mod storage;
 mod token;
 
 pub use files::DownloadOptions;

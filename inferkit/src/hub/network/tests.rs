@@ -24,9 +24,9 @@ const FILES: &[(&str, &[u8])] = &[
 
 const QUICK: Patience = Patience {
     connect: Duration::from_secs(2),
-    stall: Duration::from_millis(300),
+    stall: Duration::from_millis(200),
     backoff: Duration::from_millis(1),
-    tries: 3,
+    tries: 2,
 };
 
 fn hub_at(folder: &Path, site: &TestHub) -> Hub {
@@ -209,8 +209,7 @@ async fn force_replaces_a_damaged_file_and_keeps_the_others() {
     let hub = hub_at(folder.path(), &site);
     let model = download(&hub, &Job::new()).await.unwrap();
     std::fs::write(model.join("model.safetensors"), b"0123456789abcdeX").unwrap();
-    let mut options = DownloadOptions::default();
-    options.force = true;
+    let options = DownloadOptions::default().with_force(true);
     let before = site.seen().len();
     hub.download(&source(), &FileSelection::safetensors(), &options, &Job::new())
         .await
@@ -226,6 +225,21 @@ async fn force_replaces_a_damaged_file_and_keeps_the_others() {
         .filter(|line| line.starts_with("GET /owner"))
         .collect();
     assert_eq!(fetched.len(), 1, "{fetched:?}");
+}
+
+#[tokio::test]
+async fn two_downloads_at_once_fetch_each_file_once() {
+    let (site, folder) = (TestHub::start(Behaviour::Sound, FILES), tempfile::tempdir().unwrap());
+    let (one, other) = (hub_at(folder.path(), &site), hub_at(folder.path(), &site));
+    let (one_job, other_job) = (Job::new(), Job::new());
+    let (first, second) = tokio::join!(download(&one, &one_job), download(&other, &other_job));
+    assert_eq!(first.unwrap(), second.unwrap());
+    let fetched = site
+        .seen()
+        .into_iter()
+        .filter(|line| line.starts_with("GET /owner"))
+        .count();
+    assert_eq!(fetched, 2, "{:?}", site.seen());
 }
 
 #[tokio::test]
@@ -308,8 +322,7 @@ async fn a_missing_file_or_revision_is_named() {
         "{error}"
     );
 
-    let mut options = DownloadOptions::default();
-    options.revision = Some("gone".to_owned());
+    let options = DownloadOptions::default().with_revision("gone");
     let error = hub
         .download(&source(), &FileSelection::safetensors(), &options, &job)
         .await
