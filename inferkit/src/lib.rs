@@ -1,6 +1,7 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod doctor;
 mod error;
 mod hub;
 mod job;
@@ -11,6 +12,11 @@ mod storage;
 pub mod task;
 mod wrapper;
 
+pub use doctor::Dependency;
+pub use doctor::DependencyKind;
+pub use doctor::DependencyStatus;
+pub use doctor::InspectOptions;
+pub use doctor::inspect;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;
