@@ -33,7 +33,7 @@ unit: ## The Rust tests of the whole workspace, examples included
 
 clients: ## The official clients against the server on the demo model
 	@python3 scripts/fetch_demo_models.py
-	cargo build --locked -p inferkit-server
+	cargo build --locked --workspace --bins
 	@cd tests/clients/javascript && npm ci --silent --no-audit --no-fund
 	@tests/clients/run.py target/debug/inferkit-server "$$(scripts/python.sh tests/clients/python/requirements.txt)"
 
