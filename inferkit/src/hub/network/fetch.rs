@@ -27,9 +27,9 @@ use super::meter::Meter;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
-use crate::hub::handle::Request;
 use crate::hub::listing::ListedFile;
+use crate::hub::request::Patience;
+use crate::hub::request::Request;
 use crate::storage;
 
 /// Parts of the body between network and disk.

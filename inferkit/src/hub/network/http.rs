@@ -19,7 +19,7 @@ use super::fault::of_transport;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
+use crate::hub::request::Patience;
 
 pub(super) const USER_AGENT: &str = concat!("inferkit/", env!("CARGO_PKG_VERSION"));
 

@@ -12,7 +12,7 @@ use crate::hub::DownloadOptions;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::hub::handle::Patience;
+use crate::hub::request::Patience;
 use crate::job::Job;
 
 const FILES: &[(&str, &[u8])] = &[
@@ -113,6 +113,7 @@ async fn what_is_here_is_known_without_the_network_and_not_fetched_again() {
 
     let inventory = hub.inventory(&source(), &selection).unwrap();
     assert_eq!((inventory.complete, inventory.bytes_total()), (true, Some(18)));
+    assert_eq!(hub.resolved_revision(&source()).as_deref(), Some(COMMIT));
     assert_eq!(hub.locate(&source(), &selection).unwrap(), Some(model.clone()));
     assert_eq!(site.seen().len(), requests);
 
