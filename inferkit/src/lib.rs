@@ -1,13 +1,22 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod doctor;
 mod error;
 mod hub;
+mod job;
+mod monitor;
 mod nn;
 mod registry;
+mod storage;
 pub mod task;
 mod wrapper;
 
+pub use doctor::Dependency;
+pub use doctor::DependencyKind;
+pub use doctor::DependencyStatus;
+pub use doctor::InspectOptions;
+pub use doctor::inspect;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;
@@ -15,7 +24,28 @@ pub use error::ModelFault;
 pub use error::RequestFault;
 pub use error::Result;
 pub use error::UnavailableFault;
+pub use hub::FileSelection;
+pub use hub::Hub;
+pub use hub::HubBuilder;
 pub use hub::Source;
+pub use hub::TokenSource;
+pub use hub::TokenStatus;
+pub use hub::TokenStore;
+pub use monitor::DiskRole;
+pub use monitor::DiskSample;
+pub use monitor::GpuMonitor;
+pub use monitor::GpuPoint;
+pub use monitor::GpuReport;
+pub use monitor::GpuSample;
+pub use monitor::History;
+pub use monitor::HistoryWindow;
+pub use monitor::HostMonitor;
+pub use monitor::HostSample;
+pub use monitor::Monitor;
+pub use monitor::MonitorOptions;
+pub use monitor::Point;
+pub use monitor::ProcessSample;
+pub use monitor::Sample;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
 pub use registry::ErrorReport;
