@@ -1,14 +1,17 @@
 //! The server as one value: configuration, models, and what is known of the process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use inferkit::ModelRegistry;
 use poem::Endpoint;
 use poem::Response;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::config::Bind;
 use crate::config::Config;
+use crate::events::EventRing;
 use crate::families;
 use crate::life::Life;
 use crate::middleware::Auth;
@@ -18,6 +21,7 @@ use crate::middleware::Front;
 use crate::middleware::Notes;
 use crate::middleware::Traffic;
 use crate::openapi;
+use crate::platform::Platform;
 use crate::sse::StreamBounds;
 
 /// Everything the routes need.
@@ -29,26 +33,43 @@ pub struct App {
     pub registry: ModelRegistry,
     /// Keys, hosts, running requests, and the process's life.
     pub door: Arc<Door>,
+    /// The machine and the hub.
+    pub platform: Platform,
+    /// What changes, numbered.
+    pub events: Arc<EventRing>,
+    /// A place for each open stream of events.
+    pub(crate) event_streams: Arc<Semaphore>,
 }
+
+/// Streams of events that may be open at a time.
+const EVENT_STREAMS: usize = 32;
 
 impl App {
     /// A server with the configured models registered; nothing is started.
     ///
     /// # Errors
-    /// When the registry refuses a model, such as for an alias that is taken.
-    pub async fn new(config: Config) -> inferkit::Result<Arc<Self>> {
+    /// When the registry refuses a model, such as for an alias that is taken, or the hub's token cannot be read.
+    pub async fn new(config: Config, env: &BTreeMap<String, String>) -> inferkit::Result<Arc<Self>> {
+        let platform = Platform::start(&config, env)?;
         let registry = ModelRegistry::builder().build()?;
         for (key, settings) in &config.models {
             let (wrapper, policy) = families::wrapper(&config, settings);
             registry.register(key.clone(), wrapper, policy).await?;
         }
-        Ok(Self::with_registry(config, registry))
+        Ok(Self::with_registry(config, registry, platform))
     }
 
     /// A server with models of the caller's own.
-    pub fn with_registry(config: Config, registry: ModelRegistry) -> Arc<Self> {
+    pub fn with_registry(config: Config, registry: ModelRegistry, platform: Platform) -> Arc<Self> {
         let door = Arc::new(door(&config));
-        Arc::new(Self { config, registry, door })
+        Arc::new(Self {
+            config,
+            registry,
+            door,
+            platform,
+            events: Arc::default(),
+            event_streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+        })
     }
 
     /// Where the process is in its life.

@@ -134,6 +134,19 @@ impl ApiError {
         }
     }
 
+    /// The same for an action on the hub's token: there, a refused token is the request's fault.
+    #[must_use]
+    pub fn for_token_action(self) -> Self {
+        match self.code {
+            "token_invalid" => Self {
+                status: StatusCode::BAD_REQUEST,
+                headers: Vec::new(),
+                ..self
+            },
+            _ => self,
+        }
+    }
+
     /// The class of the error on the wire.
     pub fn kind(&self) -> &'static str {
         kind_of(self.status)

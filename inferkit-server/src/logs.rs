@@ -12,11 +12,13 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::FormatItem;
 use time::macros::format_description;
+use tokio::sync::broadcast;
 use tracing::Event;
 use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::field::Visit;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::FormatEvent;
@@ -24,13 +26,16 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::FormattedFields;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::clock::rfc3339;
 use crate::config::LogFormat;
 use crate::config::LogSettings;
+use crate::events::LogLine;
 
 /// RFC 3339 with microseconds and `Z`.
 const TIMESTAMP: &[FormatItem<'_>] =
@@ -39,11 +44,23 @@ const TIMESTAMP: &[FormatItem<'_>] =
 /// Changes the level of a running log.
 pub type LevelHandle = reload::Handle<EnvFilter, Registry>;
 
+/// Warnings that a reader of events may fall behind before it misses some.
+const TAPPED: usize = 64;
+
+/// A running log.
+#[derive(Debug)]
+pub struct Log {
+    /// Changes its level.
+    pub level: LevelHandle,
+    /// Warnings and errors as they are logged.
+    pub warnings: broadcast::Receiver<LogLine>,
+}
+
 /// Begins to log; panics go to the log as well.
 ///
 /// # Errors
 /// When the directives cannot be read or something logs already.
-pub fn begin(settings: &LogSettings) -> Result<LevelHandle, String> {
+pub fn begin(settings: &LogSettings) -> Result<Log, String> {
     let filter = EnvFilter::try_new(&settings.directives).map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer()
@@ -52,9 +69,11 @@ pub fn begin(settings: &LogSettings) -> Result<LevelHandle, String> {
             format: settings.format,
         })
         .with_writer(io::stderr);
+    let (tap, warnings) = broadcast::channel(TAPPED);
     tracing_subscriber::registry()
         .with(filter)
         .with(lines)
+        .with(Tap(tap))
         .try_init()
         .map_err(|error| error.to_string())?;
     std::panic::set_hook(Box::new(|panic| {
@@ -62,7 +81,42 @@ pub fn begin(settings: &LogSettings) -> Result<LevelHandle, String> {
         let text = panic.payload_as_str().unwrap_or("a value that is no text");
         tracing::error!(place, message = "panic", panic = text);
     }));
-    Ok(handle)
+    Ok(Log {
+        level: handle,
+        warnings,
+    })
+}
+
+/// Copies warnings and errors for the readers of events.
+struct Tap(broadcast::Sender<LogLine>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Tap {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let about = event.metadata();
+        if *about.level() > tracing::Level::WARN {
+            return;
+        }
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flatten() {
+            let extensions = span.extensions();
+            let text = extensions
+                .get::<FormattedFields<JsonFields>>()
+                .map(|fields| fields.fields.as_str());
+            if let Some(Ok(inherited)) = text.map(serde_json::from_str::<Map<String, Value>>) {
+                fields.0.extend(inherited);
+            }
+        }
+        event.record(&mut fields);
+        let text = |name: &str| fields.0.get(name).and_then(Value::as_str).map(str::to_owned);
+        // Nobody listening is no error.
+        let _ = self.0.send(LogLine {
+            time: rfc3339(SystemTime::now()),
+            level: about.level().as_str().to_ascii_lowercase(),
+            target: about.target().to_owned(),
+            message: text("message").unwrap_or_default(),
+            request_id: text("request_id"),
+        });
+    }
 }
 
 /// One event as one line.

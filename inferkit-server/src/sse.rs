@@ -66,6 +66,15 @@ impl SseEvent {
         })
     }
 
+    /// An event whose data is compact JSON already.
+    pub fn text(json: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            id: None,
+            data: json.into(),
+        }
+    }
+
     /// The end mark of OpenAI's streams.
     pub fn done() -> Self {
         Self {

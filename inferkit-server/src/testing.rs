@@ -1,5 +1,6 @@
 //! A server with a model of the tests' own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ use poem::test::TestClient;
 use crate::app::App;
 use crate::config::Sources;
 use crate::config::load;
+use crate::platform::Platform;
 
 /// A model whose file is there and which loads at once.
 pub(crate) struct Ready;
@@ -61,7 +63,8 @@ pub(crate) async fn app(file: &str) -> Arc<App> {
     let registry = ModelRegistry::builder().build().unwrap();
     let policy = ModelPolicy::default().with_aliases(vec!["gpt-4o-mini".to_owned()]);
     registry.register("qwen", Arc::new(Ready), policy).await.unwrap();
-    App::with_registry(config, registry)
+    let platform = Platform::start(&config, &BTreeMap::new()).unwrap();
+    App::with_registry(config, registry, platform)
 }
 
 /// A client of that server, without a socket.

@@ -16,8 +16,10 @@ use crate::config::Bind;
 use crate::config::Config;
 use crate::config::Sources;
 use crate::config::load;
+use crate::events::pump;
 use crate::logs;
 use crate::logs::LevelHandle;
+use crate::logs::Log;
 use crate::routes::health::features;
 use crate::serve::Listening;
 use crate::serve::Signals;
@@ -78,10 +80,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let sources = arguments.sources();
     let config = load(&sources)?;
     check_open(&config, arguments.insecure_no_auth)?;
-    let level = logs::begin(&config.log).map_err(Failure::Usage)?;
+    let log = logs::begin(&config.log).map_err(Failure::Usage)?;
     announce(&config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let done = runtime.block_on(serve_until_told(config, sources, level));
+    let done = runtime.block_on(serve_until_told(config, sources, log));
     // Work on blocking threads that did not stop in time must not hold the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     done
@@ -124,26 +126,30 @@ fn announce(config: &Config) {
     }
 }
 
-async fn serve_until_told(config: Config, sources: Sources, level: LevelHandle) -> Result<(), Failure> {
+async fn serve_until_told(config: Config, sources: Sources, log: Log) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let listening = listen(&config.server)
         .await
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    let app = App::new(config)
+    let app = App::new(config, &sources.env)
         .await
         .map_err(|error| Failure::Usage(error.to_string()))?;
     tell_where(&app.config, &listening);
     app.registry.preload();
     let reload = Reload {
         sources,
-        level,
+        level: log.level,
         certificates: listening.certificates(),
     };
+    let looking = app.clone();
+    tokio::task::spawn_blocking(move || looking.platform.look());
     let watching = tokio::spawn(watch(signals, app.clone(), reload));
+    let pumping = tokio::spawn(pump(app.clone(), log.warnings));
     serve(listening, app.endpoint(), &app.config.limits, app.life()).await;
     app.registry.shutdown().await;
     tracing::info!("ended");
     watching.abort();
+    pumping.abort();
     Ok(())
 }
 

@@ -9,6 +9,7 @@
 mod examples;
 mod polish;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -25,6 +26,7 @@ use poem_openapi::Tags;
 use crate::app::App;
 use crate::config::Sources;
 use crate::config::load;
+use crate::platform::Platform;
 use crate::routes::Apis;
 use crate::routes::apis;
 use crate::routes::health;
@@ -79,7 +81,8 @@ pub fn router(app: &Arc<App>) -> Route {
 /// When the default configuration cannot be read, which is a bug.
 pub fn document() -> inferkit::Result<String> {
     let config = load(&Sources::default()).map_err(|error| inferkit::Error::internal(error.to_string()))?;
-    let app = App::with_registry(config, ModelRegistry::builder().build()?);
+    let platform = Platform::start(&config, &BTreeMap::new())?;
+    let app = App::with_registry(config, ModelRegistry::builder().build()?, platform);
     Ok(document_of(&service(&app)))
 }
 

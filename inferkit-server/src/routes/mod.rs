@@ -20,7 +20,16 @@ pub use table::Route;
 pub use table::find;
 
 /// All operations of the document.
-pub type Apis = (health::HealthApi, v1::ModelsApi, admin::ModelsApi, admin::OperationsApi);
+pub type Apis = (
+    health::HealthApi,
+    v1::ModelsApi,
+    admin::ModelsApi,
+    admin::OperationsApi,
+    admin::StatusApi,
+    admin::EventsApi,
+    admin::ServerApi,
+    admin::TokenApi,
+);
 
 /// All operations on `app`.
 pub fn apis(app: &Arc<App>) -> Apis {
@@ -29,6 +38,10 @@ pub fn apis(app: &Arc<App>) -> Apis {
         v1::ModelsApi(app.clone()),
         admin::ModelsApi(app.clone()),
         admin::OperationsApi(app.clone()),
+        admin::StatusApi(app.clone()),
+        admin::EventsApi(app.clone()),
+        admin::ServerApi(app.clone()),
+        admin::TokenApi(app.clone()),
     )
 }
 

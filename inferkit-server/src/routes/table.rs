@@ -56,6 +56,18 @@ const fn post(path: &'static str, scope: Scope, operation: &'static str, errors:
     }
 }
 
+/// An action without a body.
+const fn bare(method: Method, path: &'static str, operation: &'static str, errors: &'static [u16]) -> Route {
+    Route {
+        method,
+        path,
+        scope: Scope::Admin,
+        body: BodyKind::None,
+        operation,
+        errors,
+    }
+}
+
 const fn page(path: &'static str) -> Route {
     get(path, Scope::Public, "", &[])
 }
@@ -70,6 +82,25 @@ pub static ROUTES: &[Route] = &[
     get("/version", Scope::Public, "getVersion", &[]),
     get("/v1/models", Scope::Inference, "listModels", &[]),
     get("/v1/models/:model", Scope::Inference, "getModel", &[404]),
+    get("/api/admin/status", Scope::Admin, "getStatus", &[]),
+    get("/api/admin/events", Scope::Admin, "streamEvents", &[]),
+    get("/api/admin/gpus", Scope::Admin, "listGpus", &[]),
+    get("/api/admin/gpus/history", Scope::Admin, "getGpuHistory", &[]),
+    get("/api/admin/dependencies", Scope::Admin, "listDependencies", &[]),
+    get("/api/admin/config", Scope::Admin, "getConfig", &[]),
+    get("/api/admin/hf-token", Scope::Admin, "getHfToken", &[]),
+    Route {
+        method: Method::PUT,
+        path: "/api/admin/hf-token",
+        scope: Scope::Admin,
+        body: BodyKind::Json,
+        operation: "setHfToken",
+        errors: &[409],
+    },
+    bare(Method::DELETE, "/api/admin/hf-token", "clearHfToken", &[409]),
+    bare(Method::POST, "/api/admin/hf-token/verify", "verifyHfToken", &[409]),
+    bare(Method::POST, "/api/admin/drain", "startDrain", &[]),
+    bare(Method::DELETE, "/api/admin/drain", "stopDrain", &[]),
     get("/api/admin/models", Scope::Admin, "listAdminModels", &[]),
     get("/api/admin/models/:key", Scope::Admin, "getAdminModel", &[404]),
     post(

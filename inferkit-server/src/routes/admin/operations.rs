@@ -104,6 +104,11 @@ impl From<&Operation> for Cancelled {
     }
 }
 
+/// An operation as events show it.
+pub(crate) fn operation_view(operation: &Operation) -> OperationView {
+    OperationView::from(operation)
+}
+
 #[OpenApi]
 impl OperationsApi {
     /// Operations, newest first.
