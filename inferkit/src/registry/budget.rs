@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
-use crate::registry::slot::locked;
+use crate::registry::shared::locked;
 
 /// Memory of the models of one registry, in bytes.
 pub(super) struct Budget {

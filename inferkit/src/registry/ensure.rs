@@ -13,11 +13,11 @@ use crate::registry::OperationState;
 use crate::registry::drive::is_short_of_memory;
 use crate::registry::lease::Lease;
 use crate::registry::machine::State;
+use crate::registry::order::Origin;
+use crate::registry::order::Request;
+use crate::registry::shared::closing;
 use crate::registry::slot::Core;
-use crate::registry::slot::Origin;
-use crate::registry::slot::Request;
 use crate::registry::slot::Slot;
-use crate::registry::slot::closing;
 use crate::wrapper::DownloadOptions;
 use crate::wrapper::LoadOptions;
 

@@ -9,7 +9,6 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
-use tokio::sync::broadcast;
 use tokio::sync::watch;
 
 use crate::error::Error;
@@ -19,7 +18,8 @@ use crate::registry::Event;
 use crate::registry::Operation;
 use crate::registry::OperationKind;
 use crate::registry::OperationState;
-use crate::registry::slot::locked;
+use crate::registry::event::Events;
+use crate::registry::shared::locked;
 use crate::wrapper::Progress;
 
 /// Operations kept, those at work not counted.
@@ -29,7 +29,7 @@ const KEPT: usize = 100;
 pub(super) type Entry = Arc<watch::Sender<Operation>>;
 
 pub(super) struct Journal {
-    events: broadcast::Sender<Event>,
+    events: Events,
     book: Mutex<Book>,
 }
 
@@ -40,7 +40,7 @@ struct Book {
 }
 
 impl Journal {
-    pub(super) fn new(events: broadcast::Sender<Event>) -> Self {
+    pub(super) fn new(events: Events) -> Self {
         // Beginning at the time of day, no id of an earlier process is valid in this one.
         let next_id = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -101,10 +101,7 @@ impl Journal {
     }
 
     fn tell(&self, operation: &Operation) {
-        if self.events.receiver_count() > 0 {
-            // Nobody listening any more is no error.
-            let _ = self.events.send(Event::Operation(Box::new(operation.clone())));
-        }
+        self.events.tell(|| Event::Operation(Box::new(operation.clone())));
     }
 
     /// The operation `id`, running or kept.
@@ -164,7 +161,7 @@ mod tests {
     use super::*;
 
     fn journal() -> Journal {
-        Journal::new(broadcast::Sender::new(8))
+        Journal::new(Events::new())
     }
 
     #[test]

@@ -155,3 +155,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use std::sync::RwLock;
 use std::time::Duration;
 
 use tokio::sync::broadcast;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::error::RequestFault;
@@ -19,19 +18,17 @@ use crate::registry::ModelPolicy;
 use crate::registry::ModelStatus;
 use crate::registry::OnDemand;
 use crate::registry::Operation;
+use crate::registry::RegistryBuilder;
 use crate::registry::UnloadOptions;
-use crate::registry::budget::Budget;
 use crate::registry::drive;
-use crate::registry::journal::Journal;
-use crate::registry::slot::Origin;
-use crate::registry::slot::Request;
-use crate::registry::slot::Shared;
+use crate::registry::names::check_names;
+use crate::registry::names::invalid;
+use crate::registry::order::Origin;
+use crate::registry::order::Request;
+use crate::registry::shared::Shared;
+use crate::registry::shared::closing;
 use crate::registry::slot::Slot;
-use crate::registry::slot::closing;
 use crate::wrapper::ModelWrapper;
-
-/// Events that an observer may fall behind before it misses some.
-const EVENTS_KEPT: usize = 1024;
 
 /// Time that running work has to stop when the registry shuts down.
 const STOP_WORK: Duration = Duration::from_secs(10);
@@ -61,80 +58,22 @@ pub struct ModelRegistry {
     models: Arc<Models>,
 }
 
-/// How a registry is made.
-#[derive(Debug, Clone)]
-#[must_use = "a builder makes nothing until `build`"]
-pub struct RegistryBuilder {
-    stall_timeout: Duration,
-    retry_failed_after: Duration,
-    memory_limit: Option<u64>,
-}
-
 /// What the clones of a registry share.
 pub(super) struct Models {
     shared: Arc<Shared>,
     by_key: RwLock<BTreeMap<String, Arc<Slot>>>,
 }
 
-impl RegistryBuilder {
-    /// Sets how long a download or load may show no progress before it is given up; 10 minutes at first.
-    pub fn stall_timeout(self, stall_timeout: Duration) -> Self {
-        Self { stall_timeout, ..self }
-    }
-
-    /// Sets the age of a passing fault after which a request tries again; 30 seconds at first.
-    pub fn retry_failed_after(self, retry_failed_after: Duration) -> Self {
-        Self {
-            retry_failed_after,
-            ..self
-        }
-    }
-
-    /// Sets the bytes that all loaded models together may take, weights and caches; no limit at first.
-    ///
-    /// What a model takes is known once it was loaded; before that the size of its files counts.
-    pub fn memory_limit(self, memory_limit: Option<u64>) -> Self {
-        Self { memory_limit, ..self }
-    }
-
-    /// Makes an empty registry.
-    ///
-    /// # Errors
-    /// [`RequestFault::InvalidValue`] for a stall timeout of zero.
-    pub fn build(self) -> Result<ModelRegistry> {
-        if self.stall_timeout.is_zero() {
-            return Err(Error::invalid(
-                RequestFault::InvalidValue,
-                "stall_timeout",
-                "the stall timeout is 0, which gives up all work at once; set one of minutes",
-            ));
-        }
-        let events = broadcast::Sender::new(EVENTS_KEPT);
-        let shared = Arc::new(Shared {
-            journal: Journal::new(events.clone()),
-            events,
-            budget: Budget::new(self.memory_limit),
-            stall_timeout: self.stall_timeout,
-            retry_failed_after: self.retry_failed_after,
-            closing: CancellationToken::new(),
-        });
-        Ok(ModelRegistry {
-            models: Arc::new(Models {
-                shared,
-                by_key: RwLock::default(),
-            }),
-        })
-    }
-}
-
 impl ModelRegistry {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self {
+            models: Arc::new(Models::new(shared)),
+        }
+    }
+
     /// Begins a registry.
     pub fn builder() -> RegistryBuilder {
-        RegistryBuilder {
-            stall_timeout: Duration::from_mins(10),
-            retry_failed_after: Duration::from_secs(30),
-            memory_limit: None,
-        }
+        RegistryBuilder::new()
     }
 
     /// Adds a model under `key`, which is `[a-z0-9][a-z0-9_-]{0,62}`. Asks the wrapper for its files; starts
@@ -289,6 +228,13 @@ async fn stop(slot: Arc<Slot>) {
 }
 
 impl Models {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            by_key: RwLock::default(),
+        }
+    }
+
     /// All models, by key.
     pub(super) fn slots(&self) -> Vec<Arc<Slot>> {
         self.by_key
@@ -323,42 +269,6 @@ impl Models {
             None => Ok(()),
         }
     }
-}
-
-/// Fails unless the key has its form and the model's own names differ.
-fn check_names(key: &str, policy: &ModelPolicy) -> Result<()> {
-    let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-    let bytes = key.as_bytes();
-    let fits = bytes.len() <= 63
-        && bytes.first().is_some_and(|first| is_plain(*first))
-        && bytes.iter().all(|byte| is_plain(*byte) || matches!(byte, b'_' | b'-'));
-    if !fits {
-        let key: String = key.chars().take(200).collect();
-        return Err(invalid(
-            "key",
-            format!("the key {key:?} is not 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit"),
-        ));
-    }
-    for (place, alias) in policy.aliases.iter().enumerate() {
-        let length = alias.chars().count();
-        if !(1..=200).contains(&length) || alias.chars().any(char::is_control) {
-            return Err(invalid(
-                "aliases",
-                format!("the alias {place} is not 1 to 200 printable characters"),
-            ));
-        }
-        if alias == key || policy.aliases.iter().take(place).any(|earlier| earlier == alias) {
-            return Err(invalid(
-                "aliases",
-                format!("the alias '{alias}' is given twice; remove one"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn invalid(param: &'static str, message: String) -> Error {
-    Error::invalid(RequestFault::InvalidValue, param, message)
 }
 
 impl fmt::Debug for ModelRegistry {

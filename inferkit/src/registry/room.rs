@@ -11,8 +11,8 @@ use tokio::time::Instant;
 
 use crate::error::Result;
 use crate::registry::UnloadOptions;
-use crate::registry::slot::Origin;
-use crate::registry::slot::Request;
+use crate::registry::order::Origin;
+use crate::registry::order::Request;
 use crate::registry::slot::Slot;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;

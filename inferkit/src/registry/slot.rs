@@ -9,22 +9,18 @@
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
-use std::sync::PoisonError;
 use std::sync::Weak;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::sync::broadcast;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
-use crate::error::UnavailableFault;
 use crate::registry::ErrorReport;
 use crate::registry::Event;
 use crate::registry::ModelPolicy;
@@ -32,47 +28,31 @@ use crate::registry::ModelStatus;
 use crate::registry::Operation;
 use crate::registry::OperationKind;
 use crate::registry::OperationState;
-use crate::registry::UnloadOptions;
-use crate::registry::budget::Budget;
 use crate::registry::drive;
-use crate::registry::journal::Entry;
-use crate::registry::journal::Journal;
-use crate::registry::lease::Lease;
-use crate::registry::machine::Ask;
-use crate::registry::machine::Ending;
 use crate::registry::machine::Input;
 use crate::registry::machine::Refusal;
 use crate::registry::machine::State;
 use crate::registry::machine::Step;
 use crate::registry::models::Models;
-use crate::wrapper::DownloadOptions;
+use crate::registry::order::Inspection;
+use crate::registry::order::Origin;
+use crate::registry::order::Outcome;
+use crate::registry::order::Request;
+use crate::registry::order::Running;
+use crate::registry::order::ending;
+use crate::registry::order::missing_after_download;
+use crate::registry::serving::Serving;
+use crate::registry::serving::bytes_of;
+use crate::registry::shared::Shared;
+use crate::registry::shared::closing;
+use crate::registry::shared::locked;
 use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
-use crate::wrapper::LoadOptions;
-use crate::wrapper::Loaded;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
 
 /// Shortest time between two statuses that differ only in who uses the model.
 const USE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The lock's content, even if a thread panicked while holding it: each change is whole in itself.
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What the models of one registry share.
-pub(super) struct Shared {
-    pub(super) events: broadcast::Sender<Event>,
-    pub(super) journal: Journal,
-    pub(super) budget: Budget,
-    /// Silence of a wrapper after which its work is given up.
-    pub(super) stall_timeout: Duration,
-    /// Age of a fault after which a request tries again.
-    pub(super) retry_failed_after: Duration,
-    /// Cancelled when the registry shuts down.
-    pub(super) closing: CancellationToken,
-}
 
 pub(super) struct Slot {
     pub(super) key: String,
@@ -85,7 +65,7 @@ pub(super) struct Slot {
     core: Mutex<Core>,
     status: watch::Sender<ModelStatus>,
     /// Told when the last lease is dropped.
-    idle: Notify,
+    pub(super) idle: Notify,
 }
 
 /// What changes over a model's life.
@@ -95,9 +75,9 @@ pub(super) struct Core {
     pub(super) files: FileInventory,
     pub(super) running: Option<Running>,
     /// Present while the state is `Loaded`, and while `Unloading` until the weights are dropped.
-    serving: Option<Serving>,
+    pub(super) serving: Option<Serving>,
     pub(super) leases: usize,
-    last_used: (Instant, Option<SystemTime>),
+    pub(super) last_used: (Instant, Option<SystemTime>),
     pub(super) error: Option<ErrorReport>,
     /// When the error happened, on a clock that never jumps.
     pub(super) error_at: Instant,
@@ -105,73 +85,6 @@ pub(super) struct Core {
     last_bytes: Option<u64>,
     told_at: Instant,
     telling: bool,
-}
-
-/// A model in memory.
-struct Serving {
-    loaded: Arc<Loaded>,
-    since: SystemTime,
-    /// Tells the leases to come to an end.
-    ended: CancellationToken,
-}
-
-/// The operation at work.
-#[derive(Clone)]
-pub(super) struct Running {
-    pub(super) entry: Entry,
-    pub(super) job: Job,
-    pub(super) origin: Origin,
-}
-
-/// Who wants an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// A person or a request.
-    Caller,
-    /// The registry itself.
-    Registry,
-}
-
-/// What is wanted, with its options.
-#[derive(Debug, Clone)]
-pub(super) enum Request {
-    Download(DownloadOptions),
-    Load(LoadOptions),
-    Unload(UnloadOptions),
-}
-
-/// How an operation's work ended.
-pub(super) enum Outcome {
-    Downloaded,
-    Loaded(Loaded),
-    Unloaded,
-    Failed(Error),
-}
-
-/// What a wrapper tells of its model.
-pub(super) struct Inspection {
-    pub(super) info: ModelInfo,
-    pub(super) files: FileInventory,
-}
-
-impl Request {
-    pub(super) const fn kind(&self) -> OperationKind {
-        match self {
-            Self::Download(_) => OperationKind::Download,
-            Self::Load(_) => OperationKind::Load,
-            Self::Unload(_) => OperationKind::Unload,
-        }
-    }
-
-    const fn ask(&self) -> Ask {
-        match self {
-            Self::Download(options) => Ask::Download {
-                again: options.force || options.revision.is_some(),
-            },
-            Self::Load(_) => Ask::Load,
-            Self::Unload(_) => Ask::Unload,
-        }
-    }
 }
 
 impl Slot {
@@ -230,15 +143,12 @@ impl Slot {
     fn tell(&self, core: &mut Core) {
         core.told_at = Instant::now();
         let status = core.status(&self.key, &self.policy);
-        if self.shared.events.receiver_count() > 0 {
-            // Nobody listening any more is no error.
-            let _ = self.shared.events.send(Event::Model(Box::new(status.clone())));
-        }
+        self.shared.events.tell(|| Event::Model(Box::new(status.clone())));
         self.status.send_replace(status);
     }
 
     /// Tells every observer that the model's use has changed, now or with the changes that follow soon.
-    fn tell_use(self: &Arc<Self>, core: &mut Core) {
+    pub(super) fn tell_use(self: &Arc<Self>, core: &mut Core) {
         if core.telling {
             return;
         }
@@ -343,13 +253,9 @@ impl Slot {
         if let Some(loaded) = loaded {
             core.last_bytes = Some(bytes_of(&loaded));
             core.last_used.0 = Instant::now();
-            let loaded = Arc::new(loaded);
-            self.watch_idleness(Arc::downgrade(&loaded));
-            core.serving = Some(Serving {
-                loaded,
-                since: SystemTime::now(),
-                ended: CancellationToken::new(),
-            });
+            let serving = Serving::new(loaded);
+            self.watch_idleness(Arc::downgrade(&serving.loaded));
+            core.serving = Some(serving);
         }
         if core.serving.is_none() {
             self.shared.budget.release(&self.key);
@@ -426,68 +332,6 @@ impl Slot {
             .change(&running.entry, |operation| operation.state = OperationState::Cancelling);
         Ok(running.entry.borrow().clone())
     }
-
-    /// A lease, if the model serves.
-    pub(super) fn lease(self: &Arc<Self>, core: &mut Core) -> Option<Lease> {
-        if core.state != State::Loaded {
-            return None;
-        }
-        let serving = core.serving.as_ref()?;
-        let lease = Lease::new(Arc::clone(&serving.loaded), serving.ended.clone(), Arc::clone(self));
-        core.leases += 1;
-        self.used(core);
-        Some(lease)
-    }
-
-    /// Takes note of a lease that was dropped.
-    pub(super) fn give_back(self: &Arc<Self>) {
-        let mut core = self.core();
-        core.leases = core.leases.saturating_sub(1);
-        self.used(&mut core);
-        if core.leases == 0 {
-            self.idle.notify_waiters();
-        }
-    }
-
-    fn used(self: &Arc<Self>, core: &mut Core) {
-        core.last_used = (Instant::now(), Some(SystemTime::now()));
-        self.tell_use(core);
-    }
-
-    /// Waits until no lease is alive, or `patience` is over; tells which.
-    pub(super) async fn idle_within(&self, patience: Duration) -> bool {
-        let idle = async {
-            loop {
-                let told = self.idle.notified();
-                tokio::pin!(told);
-                told.as_mut().enable();
-                if self.core().leases == 0 {
-                    return;
-                }
-                told.await;
-            }
-        };
-        tokio::time::timeout(patience, idle).await.is_ok()
-    }
-
-    /// Tells every lease to come to an end.
-    pub(super) fn end_leases(&self) {
-        if let Some(serving) = &self.core().serving {
-            serving.ended.cancel();
-        }
-    }
-
-    /// Lets leases be taken again after they were told to end and did not.
-    pub(super) fn renew_leases(&self) {
-        if let Some(serving) = &mut self.core().serving {
-            serving.ended = CancellationToken::new();
-        }
-    }
-
-    /// Takes the weights out, to be dropped by the caller.
-    pub(super) fn take_weights(&self) -> Option<Arc<Loaded>> {
-        self.core().serving.take().map(|serving| serving.loaded)
-    }
 }
 
 impl Core {
@@ -525,46 +369,4 @@ impl Core {
     pub(super) fn likely_bytes(&self) -> u64 {
         self.last_bytes.unwrap_or_else(|| self.files.bytes_present())
     }
-}
-
-/// The memory a model takes, in bytes.
-pub(super) fn bytes_of(loaded: &Loaded) -> u64 {
-    loaded.memory.weights_bytes.saturating_add(loaded.memory.cache_bytes)
-}
-
-/// The refusal of a registry that is shutting down.
-pub(super) fn closing() -> Error {
-    Error::unavailable(
-        UnavailableFault::ShuttingDown,
-        "the models are being shut down; ask another server or later",
-    )
-}
-
-/// How an operation ended, by what went wrong.
-fn ending(kind: OperationKind, error: Option<&Error>) -> Ending {
-    let Some(error) = error else { return Ending::Done };
-    let busy = matches!(
-        error,
-        Error::Unavailable {
-            code: UnavailableFault::Busy,
-            ..
-        }
-    );
-    let stopped = match kind {
-        OperationKind::Download | OperationKind::Load => error.is_cancelled() || error.is_refusal(),
-        OperationKind::Unload => busy,
-    };
-    if stopped { Ending::Stopped } else { Ending::Fault }
-}
-
-fn missing_after_download(key: &str, files: &FileInventory) -> Error {
-    let missing = files
-        .files
-        .iter()
-        .find(|file| !file.present)
-        .map(|file| file.path.display().to_string());
-    Error::internal(format!(
-        "the download of the model '{key}' ended and {} is missing; download it again",
-        missing.as_deref().unwrap_or("a file"),
-    ))
 }
