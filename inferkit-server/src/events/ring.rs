@@ -115,6 +115,11 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// The number of the last event that the reader has behind it.
+    pub fn behind(&self) -> u64 {
+        self.next.saturating_sub(1)
+    }
+
     /// The next event, once there is one. After [`Missed`] the reader goes on with what comes from then on.
     ///
     /// # Errors

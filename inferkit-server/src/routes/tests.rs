@@ -1,3 +1,4 @@
+use futures_util::StreamExt;
 use poem::test::TestClient;
 use serde_json::Value;
 use serde_json::json;
@@ -150,4 +151,194 @@ async fn what_does_not_exist_is_named() {
         let (status, body) = get(path).await;
         assert_eq!((status, &body["error"]["param"]), (400, &json!(param)), "{path}");
     }
+}
+
+#[tokio::test]
+async fn the_status_holds_everything_and_no_secret() {
+    let digest = "ab".repeat(32);
+    let file = format!("[auth]\nkeys = [{{ name = \"ops\", sha256 = \"{digest}\", scopes = [\"admin\"] }}]\n");
+    let app = testing::app(&file).await;
+    app.door.auth.replace(Vec::new());
+    let client = testing::client(&app);
+    let (status, body) = testing::json(client.get("/api/admin/status").send().await).await;
+    assert_eq!(
+        (status, &body["state"], &body["models"][0]["key"]),
+        (200, &json!("ready"), &json!("qwen"))
+    );
+    for field in [
+        "seq",
+        "time",
+        "gpu_monitor",
+        "gpus",
+        "dependencies",
+        "operations",
+        "hf_token",
+        "requests",
+    ] {
+        assert!(!body[field].is_null(), "{field}");
+    }
+    assert_eq!(
+        body["requests"]["active"][0]["route"], "/api/admin/status",
+        "the question itself"
+    );
+    let (_, config) = testing::json(client.get("/api/admin/config").send().await).await;
+    assert_eq!(config["values"]["auth"]["keys"][0]["sha256"], "***");
+    assert!(!config.to_string().contains(&digest) && !body.to_string().contains(&digest));
+}
+
+#[tokio::test]
+async fn gpus_their_history_and_dependencies_are_told() {
+    let client = testing::client(&testing::app("").await);
+    let (status, body) = testing::json(client.get("/api/admin/gpus").send().await).await;
+    assert!(status == 200 && body["gpu_monitor"]["available"].is_boolean());
+    let (_, history) = testing::json(client.get("/api/admin/gpus/history?window=60&step=5").send().await).await;
+    assert!(
+        history["step_seconds"].as_u64().is_some_and(|step| step >= 5),
+        "{history}"
+    );
+    let points = history["host"]["cpu_percent"].as_array().map(Vec::len);
+    assert_eq!(points, history["process"]["rss_bytes"].as_array().map(Vec::len));
+    for (query, param) in [
+        ("window=5", "window"),
+        ("window=86400&step=1", "step"),
+        ("step=0", "step"),
+    ] {
+        let path = format!("/api/admin/gpus/history?{query}");
+        let (status, body) = testing::json(client.get(path).send().await).await;
+        assert_eq!((status, &body["error"]["param"]), (400, &json!(param)), "{query}");
+    }
+    let (_, found) = testing::json(client.get("/api/admin/dependencies").send().await).await;
+    assert!(
+        found["dependencies"]
+            .as_array()
+            .is_some_and(|found| found.iter().any(|one| one["name"] == "hub"))
+    );
+}
+
+#[tokio::test]
+async fn a_drained_server_refuses_new_inference_until_it_is_undone() {
+    let client = testing::client(&testing::app("").await);
+    let (_, body) = testing::json(client.post("/api/admin/drain").send().await).await;
+    assert_eq!(body, json!({"state": "draining"}));
+    assert_eq!(testing::json(client.get("/readyz").send().await).await.0, 503);
+    let (_, body) = testing::json(client.delete("/api/admin/drain").send().await).await;
+    assert_eq!(body, json!({"state": "ready"}));
+    assert_eq!(testing::json(client.get("/readyz").send().await).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_hubs_token_is_stored_told_by_its_ends_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!(
+        "[storage]\noffline = true\nmodels_dir = {:?}\n",
+        folder.path().display().to_string()
+    );
+    let client = testing::client(&testing::app(&file).await);
+    let token = "hf_abcdefghijklmnopqrstuvwxyz";
+    let body = json!({"token": token, "verify": false});
+    let (status, stored) = testing::json(client.put("/api/admin/hf-token").body_json(&body).send().await).await;
+    assert_eq!(
+        (status, &stored["present"], &stored["source"]),
+        (200, &json!(true), &json!("file"))
+    );
+    assert!(!stored.to_string().contains(token));
+    let (status, refused) = testing::json(client.post("/api/admin/hf-token/verify").send().await).await;
+    assert_eq!((status, &refused["error"]["code"]), (503, &json!("offline")));
+    let (_, cleared) = testing::json(client.delete("/api/admin/hf-token").send().await).await;
+    assert_eq!(cleared["present"], false);
+    let (status, none) = testing::json(client.post("/api/admin/hf-token/verify").send().await).await;
+    assert_eq!((status, &none["error"]["code"]), (409, &json!("no_token")));
+    let bad = json!({"token": "short"});
+    let (status, wrong) = testing::json(client.put("/api/admin/hf-token").body_json(&bad).send().await).await;
+    assert_eq!(
+        (status, &wrong["error"]["type"]),
+        (400, &json!("invalid_request_error"))
+    );
+}
+
+type Bytes = futures_util::stream::BoxStream<'static, std::io::Result<bytes::Bytes>>;
+
+fn stream(response: poem::test::TestResponse) -> Bytes {
+    response.0.into_body().into_bytes_stream().boxed()
+}
+
+/// The name and number of the next event of a stream; each comes as one piece.
+async fn event(stream: &mut Bytes) -> (String, u64) {
+    loop {
+        let piece = tokio::time::timeout(std::time::Duration::from_secs(5), stream.next()).await;
+        let piece = piece.expect("an event in 5 s").unwrap().unwrap();
+        let text = std::str::from_utf8(&piece).unwrap();
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+        if let (Some(name), Some(id)) = (field("event: "), field("id: ")) {
+            return (name, id.parse().unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_begin_with_a_snapshot_and_go_on_where_a_reader_was() {
+    let app = testing::app("").await;
+    let client = testing::client(&app);
+    let first = client.get("/api/admin/events").send().await;
+    first.assert_content_type("text/event-stream");
+    app.events.push("log", "{}");
+    let mut first = stream(first);
+    let (name, seq) = event(&mut first).await;
+    assert_eq!(
+        (name.as_str(), seq),
+        ("snapshot", app.events.seq()),
+        "what came before is in the snapshot"
+    );
+    app.events.push("model", "{\"key\":\"qwen\"}");
+    app.events.push("sample", "{}");
+    assert_eq!(event(&mut first).await, ("model".to_owned(), seq + 1));
+    assert_eq!(event(&mut first).await, ("sample".to_owned(), seq + 2));
+
+    let again = client
+        .get("/api/admin/events")
+        .header("last-event-id", (seq + 1).to_string())
+        .send()
+        .await;
+    assert_eq!(event(&mut stream(again)).await, ("sample".to_owned(), seq + 2));
+    let old = client
+        .get("/api/admin/events?topics=model")
+        .header("last-event-id", "7")
+        .send()
+        .await;
+    assert_eq!(event(&mut stream(old)).await.0, "snapshot", "of an earlier life");
+    let unknown = client.get("/api/admin/events?topics=colour").send().await;
+    assert_eq!(testing::json(unknown).await.0, 400);
+}
+
+#[tokio::test]
+async fn at_most_thirty_two_streams_of_events_are_open() {
+    let client = testing::client(&testing::app("").await);
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(client.get("/api/admin/events").send().await);
+    }
+    let refused = client.get("/api/admin/events").send().await;
+    refused.assert_header("retry-after", "5");
+    assert_eq!(testing::json(refused).await.0, 429);
+    open.pop();
+    client.get("/api/admin/events").send().await.assert_status_is_ok();
+}
+
+#[tokio::test]
+async fn what_happens_to_a_model_is_told_and_the_end_too() {
+    let app = testing::app("").await;
+    let (_log, warnings) = tokio::sync::broadcast::channel(4);
+    let pumping = tokio::spawn(crate::events::pump(app.clone(), warnings));
+    tokio::task::yield_now().await;
+    let client = testing::client(&app);
+    let mut told = stream(client.get("/api/admin/events?topics=operation,shutdown").send().await);
+    assert_eq!(event(&mut told).await.0, "snapshot");
+    let handle = app.registry.get("qwen").unwrap();
+    let operation = handle.load(inferkit::LoadOptions::default()).unwrap();
+    handle.wait(&operation.id).await.unwrap();
+    assert_eq!(event(&mut told).await.0, "operation");
+    app.life().stop();
+    pumping.await.unwrap();
+    while event(&mut told).await.0 != "shutdown" {}
+    assert!(told.next().await.is_none(), "the stream ends with the server");
 }

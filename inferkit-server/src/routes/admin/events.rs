@@ -123,9 +123,11 @@ impl Follower {
     async fn next(&mut self) -> Option<SseEvent> {
         while !self.ended {
             if std::mem::take(&mut self.wants_snapshot) {
-                let status = status(&self.app);
-                let seq = self.app.events.seq();
-                return Some(SseEvent::text(status.to_json_string()).named("snapshot").with_id(seq));
+                // The reader begins behind the snapshot: what the snapshot holds is not told again.
+                self.reader = self.app.events.reader();
+                let seq = self.reader.behind();
+                let data = status(&self.app, seq).to_json_string();
+                return Some(SseEvent::text(data).named("snapshot").with_id(seq));
             }
             match self.reader.next().await {
                 Err(Missed) => self.wants_snapshot = true,

@@ -155,12 +155,12 @@ impl StatusApi {
         tag = "Tag::Admin"
     )]
     async fn get(&self) -> Json<Status> {
-        Json(status(&self.0))
+        Json(status(&self.0, self.0.events.seq()))
     }
 }
 
-/// The whole state.
-pub(crate) fn status(app: &App) -> Status {
+/// The whole state, as of the event of that number.
+pub(crate) fn status(app: &App, seq: u64) -> Status {
     let sample = app.platform.monitor.newest();
     let sample = sample.as_deref();
     let mut ended = 0;
@@ -170,7 +170,7 @@ pub(crate) fn status(app: &App) -> Status {
         !operation.state.is_finished() || ended <= ENDED_OPERATIONS
     });
     Status {
-        seq: app.events.seq(),
+        seq,
         time: rfc3339(SystemTime::now()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state: app.readiness().state.to_owned(),
