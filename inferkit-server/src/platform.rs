@@ -76,7 +76,7 @@ impl Platform {
 }
 
 /// The token of the environment if there is one, else the file in the models directory.
-fn token_store(models_dir: &Path, env: &BTreeMap<String, String>) -> Result<TokenStore> {
+pub(crate) fn token_store(models_dir: &Path, env: &BTreeMap<String, String>) -> Result<TokenStore> {
     match token_of_environment(env) {
         Some(token) => TokenStore::with_override(SecretString::from(token)),
         None => TokenStore::open(models_dir),

@@ -5,7 +5,9 @@
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are printed as help")]
 
 mod config;
+mod doctor;
 mod health;
+mod models;
 mod serve;
 mod token;
 
@@ -59,7 +61,11 @@ enum Command {
     /// Asks the configured address whether the server runs; for container health checks.
     #[command(after_help = "Examples:\n  inferkit-server health\n  inferkit-server health --config inferkit.toml")]
     Health(ConfigFile),
-    /// Makes API keys.
+    /// Says what this machine has, what is missing, and what to do.
+    Doctor(doctor::DoctorArgs),
+    /// Lists and fetches models.
+    Models(models::ModelsArgs),
+    /// Makes API keys, and keeps the hub's token.
     Token(token::TokenArgs),
 }
 
@@ -114,6 +120,9 @@ enum Failure {
     /// Something did not work.
     #[error("{0}")]
     Failed(String),
+    /// Told to stop.
+    #[error("interrupted; what was fetched is kept, run it again to go on")]
+    Interrupted,
     /// Whoever read our output has left.
     #[error("the reader of the output has left")]
     BrokenPipe,
@@ -163,13 +172,19 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Openapi { out } => print_document(out),
         Command::Config(arguments) => config::run(&arguments),
         Command::Health(file) => health::run(&file),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Models(arguments) => models::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
     };
     match done {
         Ok(()) | Err(Failure::BrokenPipe) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "error: {failure}");
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Interrupted => 130,
+                Failure::Failed(_) | Failure::BrokenPipe => 1,
+            })
         }
     }
 }

@@ -58,3 +58,27 @@ fn a_document_that_cannot_be_written_is_exit_code_one() {
         ExitCode::from(1)
     );
 }
+
+#[test]
+fn the_hubs_token_and_the_models_are_told_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let models_dir = folder.path().to_str().unwrap();
+    assert_eq!(
+        code(&["token", "status", "--models-dir", models_dir]),
+        ExitCode::SUCCESS
+    );
+    assert_eq!(code(&["token", "clear", "--models-dir", models_dir]), ExitCode::SUCCESS);
+    assert_eq!(
+        code(&["models", "list", "--json", "--models-dir", models_dir]),
+        ExitCode::SUCCESS
+    );
+    assert_eq!(
+        code(&["models", "pull", "no-such-model", "--models-dir", models_dir]),
+        ExitCode::from(2)
+    );
+    assert_eq!(
+        code(&["models", "pull", "canary", "--models-dir", models_dir]),
+        ExitCode::from(1),
+        "not in this version"
+    );
+}

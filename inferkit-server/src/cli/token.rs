@@ -1,13 +1,21 @@
 //! `token`: makes API keys.
 
+use std::io;
+use std::io::Read;
+
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use inferkit::TokenStatus;
+use inferkit::TokenStore;
+use secrecy::SecretString;
 use sha2::Digest;
 use sha2::Sha256;
 
+use crate::cli::ConfigFile;
 use crate::cli::Failure;
 use crate::cli::print;
+use crate::platform::token_store;
 
 /// Makes API keys.
 #[derive(Debug, Args)]
@@ -31,7 +39,22 @@ enum TokenCommand {
         #[arg(long, value_enum, value_delimiter = ',', num_args = 1.., required = true)]
         scopes: Vec<ScopeArg>,
     },
+    /// Stores the hub's token, which is read from stdin.
+    #[command(after_help = "Examples:\n  inferkit-server token set < token.txt\n  \
+        pass show hf | inferkit-server token set --models-dir /srv/models")]
+    Set(ConfigFile),
+    /// Removes the hub's token.
+    #[command(after_help = "Examples:\n  inferkit-server token clear\n  \
+        inferkit-server token clear --models-dir /srv/models")]
+    Clear(ConfigFile),
+    /// Says whether there is a hub token, by its ends.
+    #[command(after_help = "Examples:\n  inferkit-server token status\n  \
+        inferkit-server token status --models-dir /srv/models")]
+    Status(ConfigFile),
 }
+
+/// Longest hub token that is read.
+const MAX_TOKEN_BYTES: u64 = 4096;
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ScopeArg {
@@ -53,6 +76,27 @@ impl ScopeArg {
 pub(crate) fn run(arguments: &TokenArgs) -> Result<(), Failure> {
     match &arguments.command {
         TokenCommand::New { name, scopes } => new_key(name, scopes),
+        TokenCommand::Set(file) => {
+            let mut text = String::new();
+            io::stdin().take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+            tell(&store(file)?.set(SecretString::from(text.trim()))?)
+        }
+        TokenCommand::Clear(file) => tell(&store(file)?.clear()?),
+        TokenCommand::Status(file) => tell(&store(file)?.status()),
+    }
+}
+
+fn store(file: &ConfigFile) -> Result<TokenStore, Failure> {
+    Ok(token_store(
+        &file.load()?.storage.models_dir,
+        &std::env::vars().collect(),
+    )?)
+}
+
+fn tell(status: &TokenStatus) -> Result<(), Failure> {
+    match &status.masked {
+        Some(masked) => print(&format!("{masked} (from {})", status.source.as_str())),
+        None => print("there is no hub token; set one with `inferkit-server token set`"),
     }
 }
 

@@ -291,6 +291,11 @@ impl From<&ProcessSample> for ProcessView {
     }
 }
 
+/// A dependency as the command line shows it.
+pub(crate) fn dependency_view(dependency: &Dependency) -> DependencyView {
+    DependencyView::from(dependency)
+}
+
 impl From<&Dependency> for DependencyView {
     fn from(dependency: &Dependency) -> Self {
         Self {

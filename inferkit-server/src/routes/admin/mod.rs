@@ -10,6 +10,7 @@ mod token;
 mod view;
 
 pub use events::EventsApi;
+pub(crate) use machine::dependency_view;
 pub use models::ModelsApi;
 pub(crate) use models::model_view;
 pub use operations::OperationsApi;
