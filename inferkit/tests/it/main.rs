@@ -1,1 +1,5 @@
-//! integration tests
+//! The library from outside: what an embedder sees, and the rules of the house.
+
+mod fake;
+//mod layers;
+mod registry;
