@@ -9,3 +9,7 @@
 //! differ by a configuration, not by copies of code.
 
 mod runner;
+#[allow(dead_code, unused_imports, reason = "the engine uses it")]
+mod sampler;
+#[allow(dead_code, unused_imports, reason = "the engine uses it")]
+mod text;
