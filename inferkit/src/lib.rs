@@ -2,6 +2,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the decoders and the text layer, which read models, sit above this floor"
+)]
+mod formats;
 mod hub;
 mod nn;
 mod registry;
