@@ -10,3 +10,7 @@
 
 mod engine;
 mod runner;
+#[allow(dead_code, unused_imports, reason = "the engine uses it")]
+mod sampler;
+#[allow(dead_code, unused_imports, reason = "the engine uses it")]
+mod text;
