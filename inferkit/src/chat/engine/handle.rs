@@ -3,6 +3,8 @@
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::thread::JoinHandle;
@@ -28,8 +30,8 @@ const LONGEST_STOP: Duration = Duration::from_secs(5);
 pub(crate) struct Engine {
     admission: Admission,
     thread: Option<JoinHandle<()>>,
-    /// Disconnected once the runner is gone.
-    gone: mpsc::Receiver<()>,
+    /// Disconnected once the runner is gone. Behind a lock so that the engine can be shared; only `drop` reads it.
+    gone: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Engine {
@@ -71,7 +73,7 @@ impl Engine {
         Ok(Self {
             admission: Admission::new(inbox, ledger, capabilities),
             thread: Some(thread),
-            gone,
+            gone: Mutex::new(gone),
         })
     }
 
@@ -84,7 +86,8 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.admission.stop();
-        if self.gone.recv_timeout(LONGEST_STOP) == Err(RecvTimeoutError::Timeout) {
+        let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if gone.recv_timeout(LONGEST_STOP) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("a model's thread has not ended after {LONGEST_STOP:?}; it is left behind");
             return;
         }
