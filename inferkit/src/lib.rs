@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod chat;
+mod doctor;
 mod error;
 #[allow(
     dead_code,
@@ -11,11 +12,18 @@ mod error;
 mod formats;
 mod hub;
 mod job;
+mod monitor;
 mod nn;
 mod registry;
+mod storage;
 pub mod task;
 mod wrapper;
 
+pub use doctor::Dependency;
+pub use doctor::DependencyKind;
+pub use doctor::DependencyStatus;
+pub use doctor::InspectOptions;
+pub use doctor::inspect;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;
@@ -30,6 +38,21 @@ pub use hub::Source;
 pub use hub::TokenSource;
 pub use hub::TokenStatus;
 pub use hub::TokenStore;
+pub use monitor::DiskRole;
+pub use monitor::DiskSample;
+pub use monitor::GpuMonitor;
+pub use monitor::GpuPoint;
+pub use monitor::GpuReport;
+pub use monitor::GpuSample;
+pub use monitor::History;
+pub use monitor::HistoryWindow;
+pub use monitor::HostMonitor;
+pub use monitor::HostSample;
+pub use monitor::Monitor;
+pub use monitor::MonitorOptions;
+pub use monitor::Point;
+pub use monitor::ProcessSample;
+pub use monitor::Sample;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
 pub use registry::ErrorReport;

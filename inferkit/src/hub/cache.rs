@@ -114,7 +114,7 @@ mod writing {
     use crate::error::Result;
     use crate::hub::listing::Listing;
     use crate::hub::repository;
-    use crate::hub::storage;
+    use crate::storage;
 
     impl RepositoryCache {
         /// Where the content named `etag` lies.

@@ -76,6 +76,23 @@ impl ModelFile {
 pub struct DownloadOptions {
     /// Branch, tag or commit instead of the source's own.
     pub revision: Option<String>,
-    /// Fetches files again that are there already.
+    /// Checks the content of files that are there already, and fetches those that differ.
     pub force: bool,
+}
+
+impl DownloadOptions {
+    /// Takes the branch, tag or commit `revision` instead of the source's own.
+    #[must_use]
+    pub fn with_revision(self, revision: impl Into<String>) -> Self {
+        Self {
+            revision: Some(revision.into()),
+            ..self
+        }
+    }
+
+    /// Checks the content of files that are there and fetches what differs.
+    #[must_use]
+    pub fn with_force(self, force: bool) -> Self {
+        Self { force, ..self }
+    }
 }

@@ -13,14 +13,15 @@ use crate::error::Result;
 use crate::hub::DownloadOptions;
 use crate::hub::FileInventory;
 use crate::hub::FileSelection;
-use crate::hub::ModelFile;
 use crate::hub::Source;
 use crate::hub::TokenStatus;
 use crate::hub::TokenStore;
 use crate::hub::cache::RepositoryCache;
-use crate::hub::listing::Listing;
+use crate::hub::local;
 use crate::hub::network::Network;
 use crate::hub::repository;
+use crate::hub::request::Patience;
+use crate::hub::request::Request;
 use crate::job::Job;
 
 /// The public hub.
@@ -62,49 +63,6 @@ pub struct HubBuilder {
     offline: bool,
     tokens: Option<TokenStore>,
     patience: Patience,
-}
-
-/// How long to wait and how often to try.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "hub"), expect(dead_code, reason = "nobody waits without a network"))]
-pub(crate) struct Patience {
-    /// For a connection.
-    pub(crate) connect: std::time::Duration,
-    /// For the next byte.
-    pub(crate) stall: std::time::Duration,
-    /// Before the second try; doubled before each further one.
-    pub(crate) backoff: std::time::Duration,
-    /// Tries of one file.
-    pub(crate) tries: u32,
-}
-
-impl Default for Patience {
-    /// As `http-api.md` section 5.6 has them.
-    fn default() -> Self {
-        let seconds = std::time::Duration::from_secs;
-        Self {
-            connect: seconds(10),
-            stall: seconds(30),
-            backoff: seconds(1),
-            tries: 5,
-        }
-    }
-}
-
-/// One download of a repository's files, names checked.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(
-    not(feature = "hub"),
-    expect(dead_code, reason = "nothing is asked without a network")
-)]
-pub(crate) struct Request<'a> {
-    pub(crate) repository: &'a str,
-    pub(crate) revision: &'a str,
-    pub(crate) selection: &'a FileSelection,
-    /// Whether the content of files that are there is checked and what differs is fetched again.
-    pub(crate) force: bool,
-    pub(crate) cache: &'a RepositoryCache,
-    pub(crate) tokens: &'a TokenStore,
 }
 
 impl HubBuilder {
@@ -202,7 +160,7 @@ impl Hub {
     /// [`Error::InvalidRequest`] for names that are none; [`Error::Unavailable`] when a folder cannot be read.
     pub fn inventory(&self, source: &Source, selection: &FileSelection) -> Result<FileInventory> {
         match source {
-            Source::Path(path) => inventory_of_path(path, selection),
+            Source::Path(path) => local::inventory(path, selection),
             Source::Hub { repository, revision } => {
                 let cache = RepositoryCache::new(&self.shared.models_dir, repository)?;
                 let commit = cache.commit_of(repository::checked_revision(revision)?);
@@ -211,6 +169,17 @@ impl Hub {
                     .unwrap_or_default())
             }
         }
+    }
+
+    /// The commit at which the source's revision was last seen, if it is a repository that is known here.
+    pub fn resolved_revision(&self, source: &Source) -> Option<String> {
+        let Source::Hub { repository, revision } = source else {
+            return None;
+        };
+        let revision = repository::checked_revision(revision).ok()?;
+        RepositoryCache::new(&self.shared.models_dir, repository)
+            .ok()?
+            .commit_of(revision)
     }
 
     /// The folder (or, for a path to a file, the file) to load from, if all selected files are here. Reads the
@@ -249,7 +218,7 @@ impl Hub {
     ) -> Result<PathBuf> {
         job.check()?;
         let (repository, revision) = match source {
-            Source::Path(path) => return locate_path(path, selection),
+            Source::Path(path) => return local::locate(path, selection),
             Source::Hub { repository, revision } => (repository, options.revision.as_ref().unwrap_or(revision)),
         };
         let cache = RepositoryCache::new(&self.shared.models_dir, repository)?;
@@ -342,37 +311,6 @@ impl Hub {
         }
         Ok(())
     }
-}
-
-fn inventory_of_path(path: &Path, selection: &FileSelection) -> Result<FileInventory> {
-    let Ok(found) = std::fs::metadata(path) else {
-        return Ok(FileInventory::default());
-    };
-    if found.is_file() {
-        let name = path.file_name().unwrap_or_default();
-        return Ok(FileInventory::new(vec![ModelFile::present(name, found.len())], true));
-    }
-    let listing = Listing::of_folder(path)?;
-    let inventory = listing.inventory(selection, path);
-    let complete = inventory.complete && listing.parts_are_whole();
-    Ok(FileInventory { complete, ..inventory })
-}
-
-fn locate_path(path: &Path, selection: &FileSelection) -> Result<PathBuf> {
-    let incomplete = |what: &str| {
-        let message = format!(
-            "{} {what}; put the model's files there or correct its source",
-            path.display()
-        );
-        Error::hub(HubFault::FileNotFound, message)
-    };
-    if !path.exists() {
-        return Err(incomplete("does not exist"));
-    }
-    if inventory_of_path(path, selection)?.complete {
-        return Ok(path.to_owned());
-    }
-    Err(incomplete("does not hold all files of the model"))
 }
 
 /// An `http` or `https` address without credentials; the token belongs in the store.

@@ -11,15 +11,16 @@ mod cache;
 mod files;
 mod handle;
 mod listing;
+mod local;
 #[cfg(feature = "hub")]
 mod network;
 #[cfg(not(feature = "hub"))]
 #[path = "no_network.rs"]
 mod network;
 mod repository;
+mod request;
 mod selection;
 mod source;
-mod storage;
 mod token;
 
 pub use files::DownloadOptions;

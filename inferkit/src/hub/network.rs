@@ -22,12 +22,12 @@ use secrecy::SecretString;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
-use crate::hub::handle::Request;
 use crate::hub::listing::ListedFile;
 use crate::hub::listing::Listing;
 use crate::hub::listing::MAX_FILES;
 use crate::hub::repository;
+use crate::hub::request::Patience;
+use crate::hub::request::Request;
 use crate::job::Job;
 use crate::job::Progress;
 use fault::Asked;
@@ -69,7 +69,6 @@ impl Network {
         let chosen = listing
             .select(request.selection)
             .map_err(|error| self.named(request, error))?;
-        request.cache.remember_listing(&commit, &listing)?;
         // A branch that moved keeps its older files in use until the newer ones are all here.
         let before = request.cache.commit_of(request.revision);
         if !before.is_some_and(|before| request.cache.inventory(&before, request.selection).complete) {
@@ -151,7 +150,9 @@ impl Network {
         if files.len() > MAX_FILES {
             return Err(asked.malformed("too many files"));
         }
-        Listing::checked(files)
+        let listing = Listing::checked(files)?;
+        request.cache.remember_listing(commit, &listing)?;
+        Ok(listing)
     }
 
     fn asked<'a>(&'a self, request: &Request<'a>, token: Option<&SecretString>) -> Asked<'a> {

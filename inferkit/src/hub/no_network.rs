@@ -5,8 +5,8 @@ use secrecy::SecretString;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
-use crate::hub::handle::Request;
+use crate::hub::request::Patience;
+use crate::hub::request::Request;
 use crate::job::Job;
 
 #[derive(Debug)]

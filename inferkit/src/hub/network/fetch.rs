@@ -27,10 +27,10 @@ use super::meter::Meter;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
-use crate::hub::handle::Request;
 use crate::hub::listing::ListedFile;
-use crate::hub::storage;
+use crate::hub::request::Patience;
+use crate::hub::request::Request;
+use crate::storage;
 
 /// Parts of the body between network and disk.
 const PIPE: usize = 16;
@@ -167,6 +167,7 @@ impl Fetch<'_> {
         let part = cache.part(announced.hash.as_str());
         let have = std::fs::metadata(&part).map_or(0, |found| found.len());
         let have = if have > announced.bytes { 0 } else { have };
+        storage::check_room(&file.path, &part, announced.bytes - have, storage::space(&part))?;
         let (mut body, start) = if have == announced.bytes && have > 0 {
             (None, have)
         } else {

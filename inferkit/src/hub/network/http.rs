@@ -19,7 +19,7 @@ use super::fault::of_transport;
 use crate::error::Error;
 use crate::error::HubFault;
 use crate::error::Result;
-use crate::hub::handle::Patience;
+use crate::hub::request::Patience;
 
 pub(super) const USER_AGENT: &str = concat!("inferkit/", env!("CARGO_PKG_VERSION"));
 
@@ -27,7 +27,7 @@ pub(super) const USER_AGENT: &str = concat!("inferkit/", env!("CARGO_PKG_VERSION
 const MAX_RENAMES: usize = 5;
 
 /// Longest time a hub may ask us to wait (`http-api.md` section 5.6).
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Connections to the hub.
 #[derive(Debug)]

@@ -31,6 +31,10 @@ pub(super) enum Behaviour {
     Lying,
     /// Sends no byte of a body.
     Stalling,
+    /// Sends whoever asks for a file to a store on another host, and names its content itself.
+    StoringElsewhere,
+    /// Sends whoever asks for a file to another path.
+    Renaming,
     /// Sends whole files even where a part was asked for.
     WithoutRanges,
 }
@@ -135,6 +139,18 @@ impl Site {
                 _ => refuse(to, 401, ""),
             };
         }
+        if let (Some((_, name)), Behaviour::StoringElsewhere | Behaviour::Renaming) =
+            (path.split_once("/resolve/"), self.behaviour)
+        {
+            let name = name.rsplit('/').next().unwrap_or("");
+            return self.redirect(to, name);
+        }
+        if let Some(name) = path.strip_prefix("/store/") {
+            return match self.files.iter().find(|(path, _)| *path == name) {
+                Some((_, content)) => self.file(to, method, content, range),
+                None => refuse(to, 403, ""),
+            };
+        }
         if !path.contains("/owner/name") {
             return refuse(to, 401, "RepoNotFound");
         }
@@ -164,6 +180,27 @@ impl Site {
             (Behaviour::Gated, _) => refuse(to, 403, "GatedRepo"),
             _ => self.file(to, method, content, range),
         }
+    }
+
+    fn redirect(&self, to: &mut TcpStream, name: &str) -> std::io::Result<()> {
+        let Some((_, content)) = self.files.iter().find(|(path, _)| *path == name) else {
+            return refuse(to, 404, "EntryNotFound");
+        };
+        let (etag, size) = (hexadecimal(&Sha256::digest(content)), content.len());
+        let host = match self.behaviour {
+            // The same machine by another name.
+            Behaviour::StoringElsewhere => format!("http://localhost:{}", to.local_addr()?.port()),
+            _ => String::new(),
+        };
+        let named = if host.is_empty() {
+            String::new()
+        } else {
+            format!("X-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {size}\r\n")
+        };
+        write!(
+            to,
+            "HTTP/1.1 307 Elsewhere\r\nLocation: {host}/store/{name}\r\n{named}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
     }
 
     fn file(&self, to: &mut TcpStream, method: &str, content: &[u8], range: usize) -> std::io::Result<()> {

@@ -12,7 +12,7 @@ use crate::hub::DownloadOptions;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::hub::handle::Patience;
+use crate::hub::request::Patience;
 use crate::job::Job;
 
 const FILES: &[(&str, &[u8])] = &[
@@ -23,10 +23,11 @@ const FILES: &[(&str, &[u8])] = &[
 ];
 
 const QUICK: Patience = Patience {
-    connect: Duration::from_secs(2),
-    stall: Duration::from_millis(300),
+    connect: Duration::from_secs(20),
+    // Long enough for the busiest machine; the test of a stall has its own.
+    stall: Duration::from_secs(20),
     backoff: Duration::from_millis(1),
-    tries: 3,
+    tries: 2,
 };
 
 fn hub_at(folder: &Path, site: &TestHub) -> Hub {
@@ -55,10 +56,20 @@ fn source() -> Source {
     Source::hub("owner/name")
 }
 
-/// The error code of a download of the files `FILES` from a hub that behaves so.
+/// The error of a download of the files `FILES` from a hub that behaves so.
 async fn fault(behaviour: Behaviour, token: Option<&str>) -> crate::Error {
     let (site, folder) = (TestHub::start(behaviour, FILES), tempfile::tempdir().unwrap());
-    let hub = hub_at(folder.path(), &site);
+    let stall = if behaviour == Behaviour::Stalling {
+        Duration::from_millis(200)
+    } else {
+        QUICK.stall
+    };
+    let patience = Patience { stall, ..QUICK };
+    let hub = Hub::builder(folder.path())
+        .endpoint(&site.endpoint)
+        .patience(patience)
+        .build()
+        .unwrap();
     if let Some(token) = token {
         hub.tokens().set(secret(token)).unwrap();
     }
@@ -113,6 +124,7 @@ async fn what_is_here_is_known_without_the_network_and_not_fetched_again() {
 
     let inventory = hub.inventory(&source(), &selection).unwrap();
     assert_eq!((inventory.complete, inventory.bytes_total()), (true, Some(18)));
+    assert_eq!(hub.resolved_revision(&source()).as_deref(), Some(COMMIT));
     assert_eq!(hub.locate(&source(), &selection).unwrap(), Some(model.clone()));
     assert_eq!(site.seen().len(), requests);
 
@@ -209,8 +221,7 @@ async fn force_replaces_a_damaged_file_and_keeps_the_others() {
     let hub = hub_at(folder.path(), &site);
     let model = download(&hub, &Job::new()).await.unwrap();
     std::fs::write(model.join("model.safetensors"), b"0123456789abcdeX").unwrap();
-    let mut options = DownloadOptions::default();
-    options.force = true;
+    let options = DownloadOptions::default().with_force(true);
     let before = site.seen().len();
     hub.download(&source(), &FileSelection::safetensors(), &options, &Job::new())
         .await
@@ -226,6 +237,84 @@ async fn force_replaces_a_damaged_file_and_keeps_the_others() {
         .filter(|line| line.starts_with("GET /owner"))
         .collect();
     assert_eq!(fetched.len(), 1, "{fetched:?}");
+}
+
+#[tokio::test]
+async fn the_token_does_not_follow_to_the_store_behind_the_hub() {
+    let (site, folder) = (
+        TestHub::start(Behaviour::StoringElsewhere, FILES),
+        tempfile::tempdir().unwrap(),
+    );
+    let hub = hub_at(folder.path(), &site);
+    hub.tokens().set(secret("hf_accepted_token")).unwrap();
+    let model = download(&hub, &Job::new()).await.unwrap();
+    assert_eq!(
+        std::fs::read(model.join("model.safetensors")).unwrap(),
+        b"0123456789abcdef"
+    );
+    let (store, own): (Vec<_>, Vec<_>) = site.seen().into_iter().partition(|line| line.contains("/store/"));
+    assert_eq!(store, ["GET /store/config.json", "GET /store/model.safetensors"]);
+    assert!(own.iter().all(|line| line.ends_with(" hf_accepted_token")), "{own:?}");
+}
+
+#[tokio::test]
+async fn a_repository_that_was_renamed_is_followed() {
+    let (site, folder) = (TestHub::start(Behaviour::Renaming, FILES), tempfile::tempdir().unwrap());
+    let model = download(&hub_at(folder.path(), &site), &Job::new()).await.unwrap();
+    assert_eq!(
+        std::fs::read(model.join("model.safetensors")).unwrap(),
+        b"0123456789abcdef"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_are_all_here_need_no_right_to_write() {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::PermissionsExt;
+
+    let (site, folder) = (TestHub::start(Behaviour::Sound, FILES), tempfile::tempdir().unwrap());
+    let hub = hub_at(folder.path(), &site);
+    let model = download(&hub, &Job::new()).await.unwrap();
+    let root = folder.path().join("models--owner--name");
+    let folders = [
+        root.clone(),
+        root.join(".inferkit"),
+        root.join("refs"),
+        root.join("blobs"),
+        model.clone(),
+    ];
+    let written = || -> Vec<_> {
+        folders
+            .iter()
+            .map(|folder| std::fs::metadata(folder).unwrap().ctime_nsec())
+            .collect()
+    };
+    for folder in &folders {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    // Rights do not bind the superuser; that nothing was changed shows in the folders' times.
+    let before = written();
+    assert_eq!(download(&hub, &Job::new()).await.unwrap(), model);
+    assert_eq!(written(), before);
+    for folder in &folders {
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_downloads_at_once_fetch_each_file_once() {
+    let (site, folder) = (TestHub::start(Behaviour::Sound, FILES), tempfile::tempdir().unwrap());
+    let (one, other) = (hub_at(folder.path(), &site), hub_at(folder.path(), &site));
+    let (one_job, other_job) = (Job::new(), Job::new());
+    let (first, second) = tokio::join!(download(&one, &one_job), download(&other, &other_job));
+    assert_eq!(first.unwrap(), second.unwrap());
+    let fetched = site
+        .seen()
+        .into_iter()
+        .filter(|line| line.starts_with("GET /owner"))
+        .count();
+    assert_eq!(fetched, 2, "{:?}", site.seen());
 }
 
 #[tokio::test]
@@ -308,8 +397,7 @@ async fn a_missing_file_or_revision_is_named() {
         "{error}"
     );
 
-    let mut options = DownloadOptions::default();
-    options.revision = Some("gone".to_owned());
+    let options = DownloadOptions::default().with_revision("gone");
     let error = hub
         .download(&source(), &FileSelection::safetensors(), &options, &job)
         .await

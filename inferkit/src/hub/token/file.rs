@@ -50,7 +50,7 @@ pub(super) fn read(folder: &Path) -> Result<Option<(SecretString, SystemTime)>> 
 /// # Errors
 /// [`Error::Unavailable`] with `storage_unwritable` or `disk_full`.
 pub(super) fn write(folder: &Path, token: &SecretString) -> Result<SystemTime> {
-    let failed = |error: std::io::Error| crate::hub::storage::failure("the hub token", &path(folder), error);
+    let failed = |error: std::io::Error| crate::storage::failure("the hub token", &path(folder), error);
     std::fs::create_dir_all(folder).map_err(failed)?;
     // A temporary file is readable by its owner only from the moment it exists.
     let mut file = tempfile::Builder::new()
@@ -60,7 +60,7 @@ pub(super) fn write(folder: &Path, token: &SecretString) -> Result<SystemTime> {
     file.write_all(token.expose_secret().as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     let file = file.persist(path(folder)).map_err(|error| failed(error.error))?;
-    crate::hub::storage::sync_folder(folder);
+    crate::storage::sync_folder(folder);
     Ok(file
         .metadata()
         .and_then(|metadata| metadata.modified())
@@ -74,11 +74,11 @@ pub(super) fn write(folder: &Path, token: &SecretString) -> Result<SystemTime> {
 pub(super) fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_file(path(folder)) {
         Ok(()) => {
-            crate::hub::storage::sync_folder(folder);
+            crate::storage::sync_folder(folder);
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(crate::hub::storage::failure("the hub token", &path(folder), error)),
+        Err(error) => Err(crate::storage::failure("the hub token", &path(folder), error)),
     }
 }
 
