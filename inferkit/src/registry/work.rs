@@ -62,6 +62,10 @@ impl<T: Send + 'static> Work<T> {
         mut report: impl FnMut(Progress),
     ) -> Result<T> {
         let mut progress = job.progress();
+        if *progress.borrow() != Progress::default() {
+            // The work was quicker than this line, and its report must not pass for seen.
+            progress.mark_changed();
+        }
         let mut deadline = Instant::now() + patience;
         loop {
             tokio::select! {

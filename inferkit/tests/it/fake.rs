@@ -36,11 +36,11 @@ use inferkit::task::Usage;
 use tokio::sync::Semaphore;
 
 /// Bytes a fake takes: half of them weights.
-pub const BYTES: u64 = 100;
+pub(crate) const BYTES: u64 = 100;
 
 /// What a duty of the wrapper does when it is called. Once the script is used up, it succeeds.
 #[derive(Debug, Clone)]
-pub enum Act {
+pub(crate) enum Act {
     Succeed,
     Fail(Error),
     Panic,
@@ -59,34 +59,38 @@ pub enum Act {
 }
 
 /// A model that does what its script says.
-pub struct Fake {
+pub(crate) struct Fake {
     repository: String,
     present: AtomicBool,
     download_script: Mutex<VecDeque<Act>>,
     load_script: Mutex<VecDeque<Act>>,
     /// How often files were fetched.
-    pub downloads: AtomicUsize,
+    pub(crate) downloads: AtomicUsize,
     /// How often the model was loaded.
-    pub loads: AtomicUsize,
+    pub(crate) loads: AtomicUsize,
     /// Opened by the test for acts that wait.
-    pub gate: Semaphore,
-    weights: Mutex<Weak<Weights>>,
+    pub(crate) gate: Semaphore,
+    /// Of the newest load; `None` before the first.
+    weights: Mutex<Option<Weak<Weights>>>,
+    /// Duties at work, and the most there ever were at once.
+    at_work: AtomicUsize,
+    most_at_work: AtomicUsize,
 }
 
 struct Weights;
 
 impl Fake {
     /// A model without files.
-    pub fn cold() -> Arc<Self> {
+    pub(crate) fn cold() -> Arc<Self> {
         Self::new("owner/fake", false)
     }
 
     /// A model whose files are present.
-    pub fn present() -> Arc<Self> {
+    pub(crate) fn present() -> Arc<Self> {
         Self::new("owner/fake", true)
     }
 
-    pub fn new(repository: &str, present: bool) -> Arc<Self> {
+    pub(crate) fn new(repository: &str, present: bool) -> Arc<Self> {
         Arc::new(Self {
             repository: repository.to_owned(),
             present: AtomicBool::new(present),
@@ -95,39 +99,64 @@ impl Fake {
             downloads: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
             gate: Semaphore::new(0),
-            weights: Mutex::new(Weak::new()),
+            weights: Mutex::default(),
+            at_work: AtomicUsize::new(0),
+            most_at_work: AtomicUsize::new(0),
         })
     }
 
-    pub fn on_download(self: Arc<Self>, acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+    pub(crate) fn on_download(self: Arc<Self>, acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         self.download_script.lock().unwrap().extend(acts);
         self
     }
 
-    pub fn on_load(self: Arc<Self>, acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
+    pub(crate) fn on_load(self: Arc<Self>, acts: impl IntoIterator<Item = Act>) -> Arc<Self> {
         self.load_script.lock().unwrap().extend(acts);
         self
     }
 
-    pub fn set_present(&self, present: bool) {
+    pub(crate) fn set_present(&self, present: bool) {
         self.present.store(present, Ordering::SeqCst);
     }
 
     /// Lets one waiting act go on.
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         self.gate.add_permits(1);
     }
 
     /// Whether the weights of the newest load are in memory.
-    pub fn in_memory(&self) -> bool {
-        self.weights.lock().unwrap().strong_count() > 0
+    pub(crate) fn in_memory(&self) -> bool {
+        self.weights
+            .lock()
+            .unwrap()
+            .as_ref()
+            .is_some_and(|weights| weights.strong_count() > 0)
     }
 
-    pub fn counts(&self) -> (usize, usize) {
+    /// Whether a load has brought its weights, kept or not.
+    pub(crate) fn loaded_once(&self) -> bool {
+        self.weights.lock().unwrap().is_some()
+    }
+
+    /// The most duties that were ever at work at once.
+    pub(crate) fn most_at_work(&self) -> usize {
+        self.most_at_work.load(Ordering::SeqCst)
+    }
+
+    /// Times the download and the load began.
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.downloads.load(Ordering::SeqCst), self.loads.load(Ordering::SeqCst))
     }
 
     async fn act(&self, act: Act, job: &Job) -> Result<()> {
+        let at_work = self.at_work.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_work.fetch_max(at_work, Ordering::SeqCst);
+        let result = self.perform(act, job).await;
+        self.at_work.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    async fn perform(&self, act: Act, job: &Job) -> Result<()> {
         match act {
             Act::Succeed | Act::Lie => Ok(()),
             Act::Fail(error) => Err(error),
@@ -142,7 +171,12 @@ impl Fake {
             }
             Act::WaitDeaf => self.pass().await,
             Act::Block => {
-                while self.gate.try_acquire().map(|permit| permit.forget()).is_err() {
+                while self
+                    .gate
+                    .try_acquire()
+                    .map(tokio::sync::SemaphorePermit::forget)
+                    .is_err()
+                {
                     std::thread::sleep(std::time::Duration::from_millis(1));
                 }
                 Ok(())
@@ -174,7 +208,11 @@ impl ModelWrapper for Fake {
 
     async fn files(&self) -> Result<FileInventory> {
         let present = self.present.load(Ordering::SeqCst);
-        let file = if present { ModelFile::present("w.bin", BYTES) } else { ModelFile::missing("w.bin", Some(BYTES)) };
+        let file = if present {
+            ModelFile::present("w.bin", BYTES)
+        } else {
+            ModelFile::missing("w.bin", Some(BYTES))
+        };
         Ok(FileInventory::new(vec![file], present))
     }
 
@@ -192,7 +230,7 @@ impl ModelWrapper for Fake {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.act(next(&self.load_script), job).await?;
         let weights = Arc::new(Weights);
-        *self.weights.lock().unwrap() = Arc::downgrade(&weights);
+        *self.weights.lock().unwrap() = Some(Arc::downgrade(&weights));
         let memory = MemoryUse::new(BYTES / 2, BYTES / 2);
         Ok(Loaded::new("cpu", "f32", memory).with_chat(Arc::new(Mute { _weights: weights })))
     }
@@ -214,7 +252,10 @@ impl ChatModel for Mute {
     }
 
     async fn chat(&self, _: ChatRequest) -> Result<ChatStream> {
-        let done = ChatEvent::Done { usage: Usage::default(), timings: Timings::default() };
+        let done = ChatEvent::Done {
+            usage: Usage::default(),
+            timings: Timings::default(),
+        };
         Ok(stream::iter([Ok(done)]).boxed())
     }
 }

@@ -28,7 +28,10 @@ fn registry() -> ModelRegistry {
 }
 
 async fn register(registry: &ModelRegistry, key: &str, fake: &Arc<Fake>) -> ModelHandle {
-    registry.register(key, Arc::clone(fake) as _, ModelPolicy::default()).await.unwrap()
+    registry
+        .register(key, Arc::clone(fake) as _, ModelPolicy::default())
+        .await
+        .unwrap()
 }
 
 /// A registry of its own with one model.
@@ -65,3 +68,15 @@ fn error_code(operation: &Operation) -> Option<&'static str> {
 
 /// A time that is over at once, for what is known to take for ever.
 const MOMENT: Duration = Duration::from_millis(20);
+
+/// Lets the others work until `so` is so; only what will not come fails, after ten seconds.
+async fn eventually(so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !so() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "what was waited for did not come"
+        );
+        tokio::task::yield_now().await;
+    }
+}

@@ -33,11 +33,20 @@ async fn work_of_the_same_kind_is_joined_and_of_another_kind_refused_with_its_id
     let fake = Fake::cold().on_download([Act::Wait]);
     let model = alone(&fake).await;
     let first = model.download(DownloadOptions::default()).unwrap();
-    assert_eq!((first.kind, first.state, first.changed), (OperationKind::Download, OperationState::Running, true));
+    assert_eq!(
+        (first.kind, first.state, first.changed),
+        (OperationKind::Download, OperationState::Running, true)
+    );
     assert_eq!(model.download(again()).unwrap().id, first.id);
-    for refused in [model.load(LoadOptions::default()), model.unload(UnloadOptions::default())] {
+    for refused in [
+        model.load(LoadOptions::default()),
+        model.unload(UnloadOptions::default()),
+    ] {
         let error = refused.unwrap_err();
-        assert_eq!((error.code(), error.param()), ("operation_conflict", Some(first.id.as_str())));
+        assert_eq!(
+            (error.code(), error.param()),
+            ("operation_conflict", Some(first.id.as_str()))
+        );
     }
     assert_eq!(model.status().operation.as_deref(), Some(first.id.as_str()));
     fake.open();
@@ -58,7 +67,11 @@ async fn where_there_is_nothing_to_do_the_operation_has_succeeded_and_changed_no
     idle.push(model.load(LoadOptions::default()).unwrap());
     idle.push(model.download(DownloadOptions::default()).unwrap());
     for operation in idle {
-        assert_eq!((operation.state, operation.changed), (OperationState::Succeeded, false), "{operation:?}");
+        assert_eq!(
+            (operation.state, operation.changed),
+            (OperationState::Succeeded, false),
+            "{operation:?}"
+        );
         assert!(registry.operation(&operation.id).is_ok(), "it can be looked up");
     }
     assert_eq!(fake.counts(), (0, 1));
@@ -88,7 +101,10 @@ async fn a_cancelled_download_is_not_downloaded_and_may_start_again() {
     let operation = model.download(DownloadOptions::default()).unwrap();
     assert_eq!(model.cancel().unwrap().state, OperationState::Cancelling);
     let operation = end(&model, Ok(operation)).await;
-    assert_eq!((operation.state, error_code(&operation)), (OperationState::Cancelled, Some("cancelled")));
+    assert_eq!(
+        (operation.state, error_code(&operation)),
+        (OperationState::Cancelled, Some("cancelled"))
+    );
     let status = model.status();
     assert_eq!(status.runtime_status, RuntimeStatus::NotDownloaded);
     assert_eq!(status.error.unwrap().error.code(), "cancelled");
@@ -109,9 +125,15 @@ async fn a_cancelled_load_is_unloaded() {
 async fn a_wrapper_deaf_to_cancellation_is_cancelling_until_it_ends_and_its_model_is_dropped() {
     let registry = registry();
     let (deaf, other) = (Fake::present().on_load([Act::WaitDeaf]), Fake::present());
-    let (model, other) = (register(&registry, "deaf", &deaf).await, register(&registry, "other", &other).await);
+    let (model, other) = (
+        register(&registry, "deaf", &deaf).await,
+        register(&registry, "other", &other).await,
+    );
     let operation = model.load(LoadOptions::default()).unwrap();
-    assert_eq!(registry.cancel(&operation.id).unwrap().state, OperationState::Cancelling);
+    assert_eq!(
+        registry.cancel(&operation.id).unwrap().state,
+        OperationState::Cancelling
+    );
     assert!(other.ensure_loaded().await.is_ok());
     assert_eq!(state(&model), RuntimeStatus::Loading);
 
@@ -129,7 +151,10 @@ async fn cancelling_where_nothing_runs_gives_the_last_operation_unchanged() {
     assert!(!model.cancel().unwrap().changed, "no operation yet");
     load(&model).await;
     let last = model.cancel().unwrap();
-    assert_eq!((last.kind, last.state, last.changed), (OperationKind::Load, OperationState::Succeeded, false));
+    assert_eq!(
+        (last.kind, last.state, last.changed),
+        (OperationKind::Load, OperationState::Succeeded, false)
+    );
     assert_eq!(registry.cancel(&last.id).unwrap().state, OperationState::Succeeded);
     assert_eq!(state(&model), RuntimeStatus::Loaded);
     assert_eq!(registry.cancel("op_0").unwrap_err().code(), "operation_not_found");
@@ -142,9 +167,15 @@ async fn files_that_come_and_go_behind_the_registry_are_seen_when_it_looks() {
     let fake = Fake::cold();
     let model = alone(&fake).await;
     fake.set_present(true);
-    assert_eq!(model.refresh_files().await.unwrap().runtime_status, RuntimeStatus::Unloaded);
+    assert_eq!(
+        model.refresh_files().await.unwrap().runtime_status,
+        RuntimeStatus::Unloaded
+    );
     fake.set_present(false);
-    assert_eq!(model.refresh_files().await.unwrap().runtime_status, RuntimeStatus::NotDownloaded);
+    assert_eq!(
+        model.refresh_files().await.unwrap().runtime_status,
+        RuntimeStatus::NotDownloaded
+    );
 }
 
 /// All events so far.
@@ -172,7 +203,10 @@ async fn events_come_in_order_and_end_where_the_watch_is() {
         })
         .collect();
     states.dedup();
-    assert_eq!(states, ["downloading", "unloaded", "loading", "loaded", "unloading", "unloaded"]);
+    assert_eq!(
+        states,
+        ["downloading", "unloaded", "loading", "loaded", "unloading", "unloaded"]
+    );
     assert_eq!(watch.borrow().runtime_status.as_str(), "unloaded");
 
     let operations: Vec<_> = events
@@ -202,8 +236,14 @@ async fn progress_is_passed_on_sparingly_and_its_last_word_is_kept() {
     let model = register(&registry, "fake", &fake).await;
     let mut events = registry.events();
     let operation = end(&model, model.download(DownloadOptions::default())).await;
-    assert_eq!((operation.progress.done_bytes, operation.progress.total_bytes), (10_000, Some(10_000)));
-    let told = drain(&mut events).iter().filter(|event| matches!(event, Event::Operation(_))).count();
+    assert_eq!(
+        (operation.progress.done_bytes, operation.progress.total_bytes),
+        (10_000, Some(10_000))
+    );
+    let told = drain(&mut events)
+        .iter()
+        .filter(|event| matches!(event, Event::Operation(_)))
+        .count();
     assert!(told < 100, "ten thousand reports became {told} events");
 }
 
@@ -221,7 +261,10 @@ async fn operations_are_listed_newest_first() {
 async fn a_registry_that_shuts_down_stops_work_frees_memory_and_starts_nothing() {
     let registry = registry();
     let (served, fetched) = (Fake::present(), Fake::cold().on_download([Act::Wait]));
-    let (serving, fetching) = (register(&registry, "a", &served).await, register(&registry, "b", &fetched).await);
+    let (serving, fetching) = (
+        register(&registry, "a", &served).await,
+        register(&registry, "b", &fetched).await,
+    );
     let lease = serving.ensure_loaded().await.unwrap();
     let holder = tokio::spawn(async move {
         lease.ended().await;
@@ -232,12 +275,18 @@ async fn a_registry_that_shuts_down_stops_work_frees_memory_and_starts_nothing()
 
     holder.await.unwrap();
     assert!(!served.in_memory());
-    assert_eq!(registry.operation(&download.id).unwrap().state, OperationState::Cancelled);
+    assert_eq!(
+        registry.operation(&download.id).unwrap().state,
+        OperationState::Cancelled
+    );
     let refusals: [Option<Error>; 4] = [
         serving.ensure_loaded().await.err(),
         serving.load(LoadOptions::default()).err(),
         fetching.download(DownloadOptions::default()).err(),
-        registry.register("c", Fake::cold() as _, inferkit::ModelPolicy::default()).await.err(),
+        registry
+            .register("c", Fake::cold() as _, inferkit::ModelPolicy::default())
+            .await
+            .err(),
     ];
     for error in refusals {
         assert_eq!(error.map(|error| error.code()), Some("server_shutting_down"));
@@ -246,6 +295,9 @@ async fn a_registry_that_shuts_down_stops_work_frees_memory_and_starts_nothing()
 
 #[test]
 fn a_registry_that_would_give_up_all_work_is_not_built() {
-    let error = ModelRegistry::builder().stall_timeout(std::time::Duration::ZERO).build().unwrap_err();
+    let error = ModelRegistry::builder()
+        .stall_timeout(std::time::Duration::ZERO)
+        .build()
+        .unwrap_err();
     assert_eq!(error.param(), Some("stall_timeout"));
 }

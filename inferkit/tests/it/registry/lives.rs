@@ -46,7 +46,11 @@ fn act() -> impl Strategy<Value = Act> {
 fn check(status: &ModelStatus, fake: &Fake) {
     use RuntimeStatus::*;
     let state = status.runtime_status;
-    assert_eq!(status.operation.is_some(), matches!(state, Downloading | Loading | Unloading), "{status:?}");
+    assert_eq!(
+        status.operation.is_some(),
+        matches!(state, Downloading | Loading | Unloading),
+        "{status:?}"
+    );
     assert_eq!(status.memory.is_some(), state == Loaded, "{status:?}");
     assert_eq!(fake.in_memory(), state == Loaded, "{status:?}");
     assert_eq!(status.active_requests, 0, "{status:?}");
@@ -100,6 +104,34 @@ proptest! {
                 live(&fake, &model, command).await;
                 check(&model.status(), &fake);
             }
+        });
+    }
+
+    #[test]
+    fn whatever_is_asked_at_once_a_wrapper_has_one_duty_at_a_time(
+        callers in prop::collection::vec(prop::collection::vec(command(), 1..6), 2..6),
+        loads in prop::collection::vec(act(), 0..6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let fake = Fake::cold().on_load(loads);
+            let model = alone(&fake).await;
+            let callers: Vec<_> = callers
+                .into_iter()
+                .map(|commands| {
+                    let (fake, model) = (fake.clone(), model.clone());
+                    tokio::spawn(async move {
+                        for command in commands {
+                            live(&fake, &model, command).await;
+                        }
+                    })
+                })
+                .collect();
+            for caller in callers {
+                caller.await.unwrap();
+            }
+            check(&model.status(), &fake);
+            assert!(fake.most_at_work() <= 1, "{} at once", fake.most_at_work());
         });
     }
 }

@@ -13,7 +13,10 @@ use crate::fake::Fake;
 async fn add(registry: &ModelRegistry, key: &str, aliases: &[&str]) -> Result<(), Error> {
     let aliases = aliases.iter().map(|alias| (*alias).to_owned()).collect();
     let policy = ModelPolicy::default().with_aliases(aliases);
-    registry.register(key, Fake::new(&format!("owner/{key}"), true), policy).await.map(drop)
+    registry
+        .register(key, Fake::new(&format!("owner/{key}"), true), policy)
+        .await
+        .map(drop)
 }
 
 #[tokio::test]
@@ -54,7 +57,11 @@ async fn a_name_is_given_once() {
         ("other", &["x", "x"], "aliases"),
     ] {
         let error = add(&registry, key, aliases).await.unwrap_err();
-        assert_eq!((error.code(), error.param()), ("invalid_value", Some(param)), "{key} {aliases:?}");
+        assert_eq!(
+            (error.code(), error.param()),
+            ("invalid_value", Some(param)),
+            "{key} {aliases:?}"
+        );
     }
     assert_eq!(registry.models().len(), 1);
 }
@@ -76,14 +83,20 @@ async fn models_are_listed_by_key() {
     assert_eq!(keys, ["a", "b", "c"]);
     let keys: Vec<_> = registry.statuses().into_iter().map(|status| status.key).collect();
     assert_eq!(keys, ["a", "b", "c"]);
-    assert_eq!(format!("{registry:?}"), r#"ModelRegistry { models: ["a", "b", "c"], .. }"#);
+    assert_eq!(
+        format!("{registry:?}"),
+        r#"ModelRegistry { models: ["a", "b", "c"], .. }"#
+    );
 }
 
 #[tokio::test]
 async fn two_registries_in_one_process_know_nothing_of_each_other() {
     let fake = Fake::present();
     let (one, other) = (registry(), registry());
-    let (first, second) = (register(&one, "m", &fake).await, register(&other, "m", &Arc::clone(&fake)).await);
+    let (first, second) = (
+        register(&one, "m", &fake).await,
+        register(&other, "m", &Arc::clone(&fake)).await,
+    );
     first.ensure_loaded().await.unwrap();
     assert_eq!(second.lease().unwrap_err().code(), "model_not_loaded");
     one.shutdown().await;

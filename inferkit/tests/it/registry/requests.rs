@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use inferkit::DownloadOptions;
 use inferkit::Error;
 use inferkit::HubFault;
 use inferkit::ModelPolicy;
@@ -13,6 +14,7 @@ use inferkit::UnavailableFault;
 
 use super::MOMENT;
 use super::alone;
+use super::eventually;
 use super::load;
 use super::register;
 use super::registry;
@@ -51,7 +53,10 @@ async fn a_hundred_callers_of_a_cold_model_cause_one_download_and_one_load() {
 async fn a_caller_that_stops_waiting_leaves_no_trace_and_the_work_goes_on() {
     let fake = Fake::cold().on_download([Act::Wait]);
     let model = alone(&fake).await;
-    assert!(tokio::time::timeout(MOMENT, model.ensure_loaded()).await.is_err(), "the download waits for the gate");
+    assert!(
+        tokio::time::timeout(MOMENT, model.ensure_loaded()).await.is_err(),
+        "the download waits for the gate"
+    );
 
     fake.open();
     until_state(&model, RuntimeStatus::Unloaded).await;
@@ -62,12 +67,23 @@ async fn a_caller_that_stops_waiting_leaves_no_trace_and_the_work_goes_on() {
 #[tokio::test]
 async fn a_caller_whose_patience_ends_is_told_the_step_and_when_to_ask_again() {
     let fake = Fake::cold().on_download([Act::Wait]);
-    let model = alone(&fake).await;
-    let asked = model.ensure_loaded_within(Duration::from_millis(300)).await;
-    let error = asked.unwrap_err();
+    let registry = registry();
+    let model = register(&registry, "fake", &fake).await;
+    let download = model.download(DownloadOptions::default()).unwrap();
+    eventually(|| registry.operation(&download.id).unwrap().progress.phase == "waiting").await;
+    let error = model.ensure_loaded_within(MOMENT).await.unwrap_err();
     assert_eq!(error.code(), "model_loading");
-    assert!(error.to_string().contains("'fake' is being downloaded (waiting): 50 %"), "{error}");
-    assert!(matches!(error, Error::Unavailable { retry_after: Some(_), .. }));
+    assert!(
+        error.to_string().contains("'fake' is being downloaded (waiting): 50 %"),
+        "{error}"
+    );
+    assert!(matches!(
+        error,
+        Error::Unavailable {
+            retry_after: Some(_),
+            ..
+        }
+    ));
     fake.open();
 }
 
@@ -99,13 +115,22 @@ async fn a_request_for_a_model_in_memory_needs_no_policy() {
 
 #[tokio::test]
 async fn a_refusal_by_the_hub_is_told_as_it_is_and_the_model_is_not_failed() {
-    for code in [HubFault::GatedNoToken, HubFault::GatedNotAccepted, HubFault::TokenInvalid, HubFault::Offline] {
+    for code in [
+        HubFault::GatedNoToken,
+        HubFault::GatedNotAccepted,
+        HubFault::TokenInvalid,
+        HubFault::Offline,
+    ] {
         let fake = Fake::cold().on_download([Act::Fail(Error::hub(code, "see the page"))]);
         let model = alone(&fake).await;
         assert_eq!(model.ensure_loaded().await.unwrap_err().code(), code.as_str());
         let status = model.status();
         assert_eq!(status.runtime_status, RuntimeStatus::NotDownloaded);
-        assert_eq!(status.error.unwrap().error.code(), code.as_str(), "the error stays to be seen");
+        assert_eq!(
+            status.error.unwrap().error.code(),
+            code.as_str(),
+            "the error stays to be seen"
+        );
         assert!(model.ensure_loaded().await.is_ok(), "the next request tries again");
     }
 }
@@ -117,12 +142,18 @@ async fn a_passing_fault_is_tried_again_when_it_has_aged() {
     let model = alone(&fake).await;
     for _ in 0..2 {
         let error = model.ensure_loaded().await.unwrap_err();
-        assert_eq!((error.code(), error.to_string().as_str()), ("model_failed", "connection reset"));
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("model_failed", "connection reset")
+        );
     }
     assert_eq!(fake.counts(), (1, 0), "the fault is fresh");
 
     let fake = Fake::cold().on_download([network()]);
-    let hasty = ModelRegistry::builder().retry_failed_after(Duration::ZERO).build().unwrap();
+    let hasty = ModelRegistry::builder()
+        .retry_failed_after(Duration::ZERO)
+        .build()
+        .unwrap();
     let model = register(&hasty, "fake", &fake).await;
     model.ensure_loaded().await.unwrap_err();
     assert!(model.ensure_loaded().await.is_ok(), "the fault has aged");
@@ -131,11 +162,17 @@ async fn a_passing_fault_is_tried_again_when_it_has_aged() {
 #[tokio::test]
 async fn a_lasting_fault_is_not_tried_again_by_requests_but_by_actions() {
     let fake = Fake::present().on_load([Act::Fail(Error::bad_model("w.bin: header"))]);
-    let hasty = ModelRegistry::builder().retry_failed_after(Duration::ZERO).build().unwrap();
+    let hasty = ModelRegistry::builder()
+        .retry_failed_after(Duration::ZERO)
+        .build()
+        .unwrap();
     let model = register(&hasty, "fake", &fake).await;
     for _ in 0..2 {
         let error = model.ensure_loaded().await.unwrap_err();
-        assert_eq!((error.code(), error.to_string().as_str()), ("model_failed", "w.bin: header"));
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("model_failed", "w.bin: header")
+        );
         assert_eq!(model.lease().unwrap_err().code(), "model_failed");
     }
     assert_eq!(fake.counts(), (0, 1));
@@ -175,7 +212,11 @@ async fn a_lease_says_which_task_the_model_offers() {
     let lease = model.ensure_loaded().await.unwrap();
     assert!(lease.chat().is_ok());
     assert_eq!((lease.key(), lease.device.as_str()), ("fake", "cpu"));
-    for error in [lease.embedding().err(), lease.transcription().err(), lease.diarization().err()] {
+    for error in [
+        lease.embedding().err(),
+        lease.transcription().err(),
+        lease.diarization().err(),
+    ] {
         let error = error.expect("the fake only chats");
         assert_eq!(error.code(), "unsupported_model_task");
         assert!(error.to_string().contains("but: chat"), "{error}");

@@ -22,7 +22,10 @@ use crate::fake::BYTES;
 use crate::fake::Fake;
 
 fn room_for(models: u64) -> ModelRegistry {
-    ModelRegistry::builder().memory_limit(Some(models * BYTES)).build().unwrap()
+    ModelRegistry::builder()
+        .memory_limit(Some(models * BYTES))
+        .build()
+        .unwrap()
 }
 
 async fn three(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
@@ -65,12 +68,21 @@ async fn models_in_use_and_models_that_may_not_be_evicted_stay() {
 
     let error = b.ensure_loaded().await.unwrap_err();
     assert_eq!(error.code(), "insufficient_memory");
-    assert!(error.to_string().contains("needs 100 bytes and 0 of 200 are free"), "{error}");
-    assert_eq!((state(&kept), state(&a)), (RuntimeStatus::Loaded, RuntimeStatus::Loaded));
+    assert!(
+        error.to_string().contains("needs 100 bytes and 0 of 200 are free"),
+        "{error}"
+    );
+    assert_eq!(
+        (state(&kept), state(&a)),
+        (RuntimeStatus::Loaded, RuntimeStatus::Loaded)
+    );
 
     drop(lease);
     assert!(end(&b, b.load(evicting())).await.error.is_none());
-    assert_eq!((state(&kept), state(&a)), (RuntimeStatus::Loaded, RuntimeStatus::Unloaded));
+    assert_eq!(
+        (state(&kept), state(&a)),
+        (RuntimeStatus::Loaded, RuntimeStatus::Unloaded)
+    );
 }
 
 #[tokio::test]
@@ -79,7 +91,10 @@ async fn a_load_evicts_nobody_unless_told_to_and_by_force_exceeds_the_limit() {
     let [(fake_a, a), (_, b), _] = three(&registry).await;
     load(&a).await;
     let operation = end(&b, b.load(LoadOptions::default())).await;
-    assert_eq!((operation.state, error_code(&operation)), (OperationState::Failed, Some("insufficient_memory")));
+    assert_eq!(
+        (operation.state, error_code(&operation)),
+        (OperationState::Failed, Some("insufficient_memory"))
+    );
 
     let mut options = LoadOptions::default();
     options.force = true;
@@ -101,7 +116,12 @@ async fn many_loads_at_once_never_exceed_the_limit() {
 
 #[tokio::test]
 async fn a_device_short_of_memory_is_relieved_and_tried_again() {
-    let short = || Act::Fail(Error::unavailable(UnavailableFault::InsufficientMemory, "the device is full"));
+    let short = || {
+        Act::Fail(Error::unavailable(
+            UnavailableFault::InsufficientMemory,
+            "the device is full",
+        ))
+    };
     let registry = registry();
     let idle = Fake::present();
     let idle_model = register(&registry, "idle", &idle).await;
@@ -110,7 +130,11 @@ async fn a_device_short_of_memory_is_relieved_and_tried_again() {
     let big_model = register(&registry, "big", &big).await;
 
     let operation = end(&big_model, big_model.load(evicting())).await;
-    assert_eq!(error_code(&operation), Some("insufficient_memory"), "only one model could be evicted");
+    assert_eq!(
+        error_code(&operation),
+        Some("insufficient_memory"),
+        "only one model could be evicted"
+    );
     assert_eq!((big.counts(), idle.in_memory()), ((0, 2), false));
     assert!(end(&big_model, big_model.load(evicting())).await.error.is_none());
 }

@@ -44,7 +44,10 @@ async fn an_unload_cannot_be_cancelled() {
     let lease = model.ensure_loaded().await.unwrap();
     let operation = model.unload(UnloadOptions::default()).unwrap();
     let error = model.cancel().unwrap_err();
-    assert_eq!((error.code(), error.param()), ("operation_conflict", Some(operation.id.as_str())));
+    assert_eq!(
+        (error.code(), error.param()),
+        ("operation_conflict", Some(operation.id.as_str()))
+    );
     drop(lease);
     end(&model, Ok(operation)).await;
 }
@@ -55,10 +58,16 @@ async fn an_unload_that_waits_in_vain_fails_as_busy_and_the_model_serves_on() {
     let model = alone(&fake).await;
     let lease = model.ensure_loaded().await.unwrap();
     let operation = end(&model, model.unload(UnloadOptions::default().with_timeout(MOMENT))).await;
-    assert_eq!((operation.state, error_code(&operation)), (OperationState::Failed, Some("busy")));
+    assert_eq!(
+        (operation.state, error_code(&operation)),
+        (OperationState::Failed, Some("busy"))
+    );
     assert_eq!(state(&model), RuntimeStatus::Loaded);
     assert!(lease.chat().is_ok() && model.lease().is_ok());
-    assert!(tokio::time::timeout(MOMENT, lease.ended()).await.is_err(), "the lease was not told to end");
+    assert!(
+        tokio::time::timeout(MOMENT, lease.ended()).await.is_err(),
+        "the lease was not told to end"
+    );
 }
 
 #[tokio::test]
@@ -85,7 +94,12 @@ async fn leases_that_do_not_end_when_forced_keep_the_model_loaded() {
     assert_eq!(state(&model), RuntimeStatus::Loaded);
     lease.ended().await;
     let later = model.lease().unwrap();
-    assert!(tokio::time::timeout(Duration::from_secs(1), later.ended()).await.is_err(), "a new lease serves");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1), later.ended())
+            .await
+            .is_err(),
+        "a new lease serves"
+    );
 }
 
 #[tokio::test]
