@@ -15,6 +15,7 @@ mod answer;
 mod contain;
 mod conversation;
 mod generation;
+mod gguf;
 mod guard;
 mod layer;
 mod template;

@@ -36,7 +36,7 @@ const TAGS: [&str; 6] = [
 
 impl Markup {
     /// Sorts out the markup among a tokenizer's added tokens.
-    pub(super) fn new<'a>(added: impl Iterator<Item = &'a AddedToken>) -> Self {
+    pub(in crate::chat::text) fn new<'a>(added: impl Iterator<Item = &'a AddedToken>) -> Self {
         let mut markup = Self::default();
         for token in added.filter(|token| is_markup(token)) {
             let Some(opener) = token.content.chars().next() else {

@@ -5,6 +5,7 @@
 //! **Invariant:** what a file says is checked here once; afterwards encoding needs no caps but the
 //! length of the text.
 
+mod gguf;
 mod load;
 mod markup;
 mod vocabulary;
