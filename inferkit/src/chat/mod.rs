@@ -8,4 +8,5 @@
 //! **Invariant:** the engine knows a model only as a [`runner::Runner`] and a text layer; families
 //! differ by a configuration, not by copies of code.
 
+mod decoder;
 mod runner;
