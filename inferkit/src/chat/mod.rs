@@ -9,4 +9,5 @@
 //! differ by a configuration, not by copies of code.
 
 mod decoder;
+mod files;
 mod runner;

@@ -59,6 +59,21 @@ pub(crate) struct Placement {
     pub(crate) widen_blocks: bool,
 }
 
+impl Placement {
+    /// The type of keys and values: f32 on the CPU, whose attention reads nothing else.
+    pub(crate) fn cache_dtype(&self) -> DType {
+        if self.device.is_cpu() { DType::F32 } else { self.dtype }
+    }
+
+    /// What weights that are stored as `encoding` become here, as status and log spell it.
+    pub(crate) fn name_of(&self, encoding: Encoding) -> String {
+        match encoding {
+            Encoding::Blocks(_) if !self.widen_blocks => encoding.name(),
+            Encoding::Blocks(_) | Encoding::Plain(_) => self.dtype.as_str().to_owned(),
+        }
+    }
+}
+
 /// A weight in a device's memory.
 #[derive(Debug, Clone)]
 pub(crate) enum Weight {
