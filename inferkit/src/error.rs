@@ -203,37 +203,64 @@ codes! {
 impl Error {
     /// A mistake of the caller in the field `param`.
     pub fn invalid(code: RequestFault, param: impl Into<Option<&'static str>>, message: impl Into<String>) -> Self {
-        Self::InvalidRequest { code, param: param.into().map(str::to_owned), message: message.into() }
+        Self::InvalidRequest {
+            code,
+            param: param.into().map(str::to_owned),
+            message: message.into(),
+        }
     }
 
     /// A damaged model file; `message` names file and part.
     pub fn bad_model(message: impl Into<String>) -> Self {
-        Self::BadModel { code: ModelFault::BadModel, message: message.into(), source: None }
+        Self::BadModel {
+            code: ModelFault::BadModel,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A model of a kind that this library does not run.
     pub fn unsupported_model(message: impl Into<String>) -> Self {
-        Self::BadModel { code: ModelFault::UnsupportedModel, message: message.into(), source: None }
+        Self::BadModel {
+            code: ModelFault::UnsupportedModel,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// Something that is missing at this moment.
     pub fn unavailable(code: UnavailableFault, message: impl Into<String>) -> Self {
-        Self::Unavailable { code, message: message.into(), retry_after: None, source: None }
+        Self::Unavailable {
+            code,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// A failure of the hub or the way to it.
     pub fn hub(code: HubFault, message: impl Into<String>) -> Self {
-        Self::Hub { code, message: message.into(), source: None }
+        Self::Hub {
+            code,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// A broken invariant of this library.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::Internal { message: message.into(), source: None }
+        Self::Internal {
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// The work was cancelled by its owner.
     pub fn cancelled() -> Self {
-        Self::unavailable(UnavailableFault::Cancelled, "the work was cancelled; start it again to go on")
+        Self::unavailable(
+            UnavailableFault::Cancelled,
+            "the work was cancelled; start it again to go on",
+        )
     }
 
     /// Adds the error beneath. An [`Error::InvalidRequest`] keeps none: its text says it all.
@@ -279,7 +306,13 @@ impl Error {
 
     /// Whether the work was cancelled rather than failed.
     pub const fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Unavailable { code: UnavailableFault::Cancelled, .. })
+        matches!(
+            self,
+            Self::Unavailable {
+                code: UnavailableFault::Cancelled,
+                ..
+            }
+        )
     }
 
     /// Whether the hub refused (gate, token, offline): nothing is broken, and a person has to act.
@@ -287,10 +320,7 @@ impl Error {
         matches!(
             self,
             Self::Hub {
-                code: HubFault::GatedNoToken
-                    | HubFault::GatedNotAccepted
-                    | HubFault::TokenInvalid
-                    | HubFault::Offline,
+                code: HubFault::GatedNoToken | HubFault::GatedNotAccepted | HubFault::TokenInvalid | HubFault::Offline,
                 ..
             }
         )
@@ -304,9 +334,10 @@ impl Error {
                 code,
                 HubFault::Network | HubFault::HubUnavailable | HubFault::SizeMismatch | HubFault::HashMismatch
             ),
-            Self::Unavailable { code, .. } => {
-                !matches!(code, UnavailableFault::ModelNotLoaded | UnavailableFault::StorageUnwritable)
-            }
+            Self::Unavailable { code, .. } => !matches!(
+                code,
+                UnavailableFault::ModelNotLoaded | UnavailableFault::StorageUnwritable
+            ),
         }
     }
 }
@@ -317,7 +348,11 @@ mod tests {
 
     #[test]
     fn an_error_tells_its_code_its_field_and_its_cause() {
-        let error = Error::invalid(RequestFault::InvalidValue, "temperature", "temperature is 3; give 0 to 2");
+        let error = Error::invalid(
+            RequestFault::InvalidValue,
+            "temperature",
+            "temperature is 3; give 0 to 2",
+        );
         assert_eq!((error.code(), error.param()), ("invalid_value", Some("temperature")));
 
         let error = Error::bad_model("model.safetensors: header").with_source(std::io::Error::other("short read"));

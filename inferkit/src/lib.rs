@@ -3,6 +3,12 @@
 
 mod chat;
 mod error;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the decoders and the text layer, which read models, sit above this floor"
+)]
+mod formats;
 mod hub;
 mod nn;
 mod registry;

@@ -74,7 +74,14 @@ pub struct ModelInfo {
 impl ModelInfo {
     /// A model of `family` for `task` from `source`.
     pub fn new(family: impl Into<String>, task: Task, source: Source) -> Self {
-        Self { family: family.into(), task, source, languages: Vec::new(), license: None, license_url: None }
+        Self {
+            family: family.into(),
+            task,
+            source,
+            languages: Vec::new(),
+            license: None,
+            license_url: None,
+        }
     }
 }
 
@@ -101,7 +108,11 @@ impl FileInventory {
 
     /// Bytes of the files present.
     pub fn bytes_present(&self) -> u64 {
-        self.files.iter().filter(|file| file.present).filter_map(|file| file.bytes).sum()
+        self.files
+            .iter()
+            .filter(|file| file.present)
+            .filter_map(|file| file.bytes)
+            .sum()
     }
 
     /// Bytes of all files, if all sizes are known.
@@ -125,12 +136,20 @@ pub struct ModelFile {
 impl ModelFile {
     /// A file that is present with `bytes` bytes.
     pub fn present(path: impl Into<PathBuf>, bytes: u64) -> Self {
-        Self { path: path.into(), bytes: Some(bytes), present: true }
+        Self {
+            path: path.into(),
+            bytes: Some(bytes),
+            present: true,
+        }
     }
 
     /// A file that is missing.
     pub fn missing(path: impl Into<PathBuf>, bytes: Option<u64>) -> Self {
-        Self { path: path.into(), bytes, present: false }
+        Self {
+            path: path.into(),
+            bytes,
+            present: false,
+        }
     }
 }
 
@@ -162,6 +181,9 @@ impl LoadOptions {
     /// Loads on `device`.
     #[must_use]
     pub fn with_device(self, device: DevicePreference) -> Self {
-        Self { device: Some(device), ..self }
+        Self {
+            device: Some(device),
+            ..self
+        }
     }
 }

@@ -28,7 +28,10 @@ impl ModelFiles {
             return Ok(Self::Folder(path.to_owned()));
         }
         let entries = std::fs::read_dir(path).map_err(|error| {
-            let message = format!("{} is neither a GGUF file nor a model's folder; correct the path", path.display());
+            let message = format!(
+                "{} is neither a GGUF file nor a model's folder; correct the path",
+                path.display()
+            );
             Error::bad_model(message).with_source(error)
         })?;
         let mut found: Vec<PathBuf> = entries
@@ -53,14 +56,20 @@ impl ModelFiles {
 }
 
 fn is_gguf(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"))
 }
 
 /// Whether the name says that this is part 2 or later: `model-00002-of-00003.gguf`.
 fn is_later_part(path: &Path) -> bool {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let number = stem.rsplit_once("-of-").and_then(|(front, _)| front.rsplit_once('-')).map(|(_, number)| number);
-    number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number > 1)
+    let number = stem
+        .rsplit_once("-of-")
+        .and_then(|(front, _)| front.rsplit_once('-'))
+        .map(|(_, number)| number);
+    number
+        .and_then(|number| number.parse::<u32>().ok())
+        .is_some_and(|number| number > 1)
 }
 
 fn name(path: &Path) -> String {
@@ -86,7 +95,10 @@ mod tests {
         assert_eq!(ModelFiles::find(&gguf).unwrap(), ModelFiles::Gguf(gguf.clone()));
         assert_eq!(ModelFiles::find(one.path()).unwrap(), ModelFiles::Gguf(gguf));
         let published = folder(&["config.json", "a.gguf"]);
-        assert_eq!(ModelFiles::find(published.path()).unwrap(), ModelFiles::Folder(published.path().to_owned()));
+        assert_eq!(
+            ModelFiles::find(published.path()).unwrap(),
+            ModelFiles::Folder(published.path().to_owned())
+        );
     }
 
     #[test]
@@ -98,7 +110,10 @@ mod tests {
 
     #[test]
     fn no_model_or_several_are_told_apart() {
-        for (files, text) in [(&["x.txt"][..], "neither config.json nor"), (&["a.gguf", "b.gguf"], "several models")] {
+        for (files, text) in [
+            (&["x.txt"][..], "neither config.json nor"),
+            (&["a.gguf", "b.gguf"], "several models"),
+        ] {
             let error = ModelFiles::find(folder(files).path()).unwrap_err();
             assert!(error.to_string().contains(text), "{error}");
         }

@@ -21,7 +21,10 @@ pub enum Source {
 impl Source {
     /// A repository of the hub at its branch `main`.
     pub fn hub(repository: impl Into<String>) -> Self {
-        Self::Hub { repository: repository.into(), revision: "main".to_owned() }
+        Self::Hub {
+            repository: repository.into(),
+            revision: "main".to_owned(),
+        }
     }
 
     /// A folder or file on this machine.

@@ -70,16 +70,28 @@ impl Device {
     }
 
     fn cpu(reason: &str) -> Self {
-        Self { candle: candle_core::Device::Cpu, name: "cpu".to_owned(), reason: reason.to_owned() }
+        Self {
+            candle: candle_core::Device::Cpu,
+            name: "cpu".to_owned(),
+            reason: reason.to_owned(),
+        }
     }
 
     fn cuda(index: usize, reason: &str) -> Result<Self, Unusable> {
         let candle = cuda::open(index)?;
-        Ok(Self { candle, name: format!("cuda:{index}"), reason: reason.to_owned() })
+        Ok(Self {
+            candle,
+            name: format!("cuda:{index}"),
+            reason: reason.to_owned(),
+        })
     }
 
     fn metal(reason: &str) -> Result<Self, Unusable> {
-        Ok(Self { candle: metal::open()?, name: "metal".to_owned(), reason: reason.to_owned() })
+        Ok(Self {
+            candle: metal::open()?,
+            name: "metal".to_owned(),
+            reason: reason.to_owned(),
+        })
     }
 
     /// Its name as configuration and status write it: `cpu`, `cuda:0`, `metal`.

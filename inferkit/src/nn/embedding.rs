@@ -38,12 +38,22 @@ mod tests {
 
     #[test]
     fn rows_come_in_the_order_of_the_ids_from_plain_and_quantized_tables() {
-        let table = Tensor::arange(0_f32, 64.0, &Device::Cpu).unwrap().reshape((2, 32)).unwrap();
+        let table = Tensor::arange(0_f32, 64.0, &Device::Cpu)
+            .unwrap()
+            .reshape((2, 32))
+            .unwrap();
         let blocks = QTensor::quantize(&table, GgmlDType::Q8_0).unwrap();
         let ids = Tensor::new(&[1_u32, 0, 1], &Device::Cpu).unwrap();
         for weight in [Weight::Plain(table.clone()), Weight::Blocks(blocks.into())] {
-            let rows = Embedding::new(weight, DType::F32).forward(&ids).unwrap().to_vec2::<f32>().unwrap();
-            assert!((rows[0][31] - 63.0).abs() < 0.3 && (rows[1][31] - 31.0).abs() < 0.3, "{rows:?}");
+            let rows = Embedding::new(weight, DType::F32)
+                .forward(&ids)
+                .unwrap()
+                .to_vec2::<f32>()
+                .unwrap();
+            assert!(
+                (rows[0][31] - 63.0).abs() < 0.3 && (rows[1][31] - 31.0).abs() < 0.3,
+                "{rows:?}"
+            );
         }
     }
 

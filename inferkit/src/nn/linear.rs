@@ -72,7 +72,14 @@ mod tests {
         let x = Tensor::ones((2, 32), candle_core::DType::F32, &Device::Cpu).unwrap();
         let plain = Linear::new(&widened, None).unwrap().forward(&x).unwrap();
         let quantized = Linear::new(&Weight::Blocks(blocks), None).unwrap().forward(&x).unwrap();
-        let difference = (plain - quantized).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        let difference = (plain - quantized)
+            .unwrap()
+            .abs()
+            .unwrap()
+            .max_all()
+            .unwrap()
+            .to_scalar::<f32>()
+            .unwrap();
         // Activations become 8-bit numbers, whose rounding is at most 1/254 of the largest.
         assert!(difference < 0.1, "{difference}");
     }

@@ -32,11 +32,18 @@ mod tests {
 
     #[test]
     fn the_gate_goes_through_silu_and_multiplies() {
-        let linear = |value: f32| {
-            Linear::new(&Weight::Plain(Tensor::new(&[[value]], &Device::Cpu).unwrap()), None).unwrap()
+        let linear =
+            |value: f32| Linear::new(&Weight::Plain(Tensor::new(&[[value]], &Device::Cpu).unwrap()), None).unwrap();
+        let mlp = Mlp {
+            gate: linear(1.0),
+            up: linear(3.0),
+            down: linear(2.0),
         };
-        let mlp = Mlp { gate: linear(1.0), up: linear(3.0), down: linear(2.0) };
-        let y = mlp.forward(&Tensor::new(&[[1_f32]], &Device::Cpu).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+        let y = mlp
+            .forward(&Tensor::new(&[[1_f32]], &Device::Cpu).unwrap())
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
         // silu(1) = 0.731059
         assert!((y[0][0] - 6.0 * 0.731_059).abs() < 1e-5, "{y:?}");
     }

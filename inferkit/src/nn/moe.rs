@@ -41,7 +41,11 @@ struct Share {
 impl Mixture {
     /// A mixture whose `router` is f32 and gives one logit an expert.
     pub(crate) const fn new(router: Linear, experts: Vec<Mlp>, routing: Routing) -> Self {
-        Self { router, experts, routing }
+        Self {
+            router,
+            experts,
+            routing,
+        }
     }
 
     /// `[t, d]` to `[t, d]`.
@@ -49,9 +53,16 @@ impl Mixture {
         let logits = self.router.forward(&x.to_dtype(DType::F32)?)?;
         let shares = self.route(&candle_nn::ops::softmax_last_dim(&logits)?.to_vec2::<f32>()?);
         let mut sum = x.zeros_like()?;
-        for (expert, share) in self.experts.iter().zip(&shares).filter(|(_, share)| !share.rows.is_empty()) {
+        for (expert, share) in self
+            .experts
+            .iter()
+            .zip(&shares)
+            .filter(|(_, share)| !share.rows.is_empty())
+        {
             let rows = Tensor::new(share.rows.as_slice(), x.device())?;
-            let weights = Tensor::new(share.weights.as_slice(), x.device())?.unsqueeze(1)?.to_dtype(x.dtype())?;
+            let weights = Tensor::new(share.weights.as_slice(), x.device())?
+                .unsqueeze(1)?
+                .to_dtype(x.dtype())?;
             let answer = expert.forward(&x.index_select(&rows, 0)?)?.broadcast_mul(&weights)?;
             sum = sum.index_add(&rows, &answer, 0)?;
         }
@@ -95,9 +106,18 @@ mod tests {
 
     #[test]
     fn a_tie_goes_to_the_lower_index_and_weights_may_be_normalised() {
-        let routing = Routing { per_token: 2, normalise: false };
+        let routing = Routing {
+            per_token: 2,
+            normalise: false,
+        };
         assert_eq!(choose(&[0.1, 0.3, 0.3, 0.3], routing), [(1, 0.3), (2, 0.3)]);
-        let normalised = choose(&[0.1, 0.3, 0.3, 0.3], Routing { normalise: true, ..routing });
+        let normalised = choose(
+            &[0.1, 0.3, 0.3, 0.3],
+            Routing {
+                normalise: true,
+                ..routing
+            },
+        );
         assert_eq!(normalised, [(1, 0.5), (2, 0.5)]);
     }
 
@@ -113,7 +133,10 @@ mod tests {
         let mixture = Mixture::new(
             linear(vec![vec![9.0, 0.0], vec![0.0, 9.0]]),
             vec![expert(1.0), expert(10.0)],
-            Routing { per_token: 1, normalise: true },
+            Routing {
+                per_token: 1,
+                normalise: true,
+            },
         );
         let x = Tensor::new(&[[1_f32, 0.0], [0.0, 1.0], [1.0, 0.0]], &Device::Cpu).unwrap();
         let y = mixture.forward(&x).unwrap().to_vec2::<f32>().unwrap();

@@ -35,16 +35,27 @@ mod tests {
     fn a_row_is_divided_by_its_root_mean_square_and_weighted() {
         let weight = Tensor::new(&[1_f32, 2.0], &Device::Cpu).unwrap();
         let x = Tensor::new(&[[3_f32, 4.0], [0.0, 0.0]], &Device::Cpu).unwrap();
-        let y = RmsNorm::new(weight, 0.0).forward(&x.narrow(0, 0, 1).unwrap()).unwrap().to_vec2::<f32>().unwrap();
+        let y = RmsNorm::new(weight, 0.0)
+            .forward(&x.narrow(0, 0, 1).unwrap())
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
         // root mean square of (3, 4) is sqrt(12.5)
-        assert!((y[0][0] - 0.848_528).abs() < 1e-5 && (y[0][1] - 2.262_742).abs() < 1e-5, "{y:?}");
+        assert!(
+            (y[0][0] - 0.848_528).abs() < 1e-5 && (y[0][1] - 2.262_742).abs() < 1e-5,
+            "{y:?}"
+        );
     }
 
     #[test]
     fn a_row_of_zeros_stays_zero() {
         let weight = Tensor::new(&[1_f32, 1.0], &Device::Cpu).unwrap();
         let x = Tensor::zeros((1, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let y = RmsNorm::new(weight, 1e-6).forward(&x).unwrap().to_vec2::<f32>().unwrap();
+        let y = RmsNorm::new(weight, 1e-6)
+            .forward(&x)
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
         assert_eq!(y, [[0.0, 0.0]]);
     }
 }

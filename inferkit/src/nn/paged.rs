@@ -121,7 +121,12 @@ impl PagedCache {
         let size = (shape.blocks * shape.block_size, shape.kv_heads, shape.head_dim);
         let zeros = || Tensor::zeros(size, dtype, device);
         let layers = (0..shape.layers)
-            .map(|_| Ok(LayerCache { keys: zeros()?, values: zeros()? }))
+            .map(|_| {
+                Ok(LayerCache {
+                    keys: zeros()?,
+                    values: zeros()?,
+                })
+            })
             .collect::<Result<Vec<_>>>()?;
         Ok(Self { layers, shape, dtype })
     }
@@ -162,7 +167,9 @@ impl PagedCache {
     }
 
     fn layer(&self, layer: usize) -> Result<&LayerCache> {
-        self.layers.get(layer).ok_or_else(|| candle_core::Error::Msg(format!("the cache has no layer {layer}")))
+        self.layers
+            .get(layer)
+            .ok_or_else(|| candle_core::Error::Msg(format!("the cache has no layer {layer}")))
     }
 }
 

@@ -41,13 +41,17 @@ impl FromStr for DevicePreference {
             "cpu" => Ok(Self::Cpu),
             "cuda" => Ok(Self::Cuda(0)),
             "metal" => Ok(Self::Metal),
-            _ => text.strip_prefix("cuda:").and_then(|index| index.parse().ok()).map(Self::Cuda).ok_or_else(|| {
-                Error::invalid(
-                    RequestFault::InvalidValue,
-                    "device",
-                    format!("device {text:?} is unknown; use auto, cpu, cuda:0 or metal"),
-                )
-            }),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| {
+                    Error::invalid(
+                        RequestFault::InvalidValue,
+                        "device",
+                        format!("device {text:?} is unknown; use auto, cpu, cuda:0 or metal"),
+                    )
+                }),
         }
     }
 }
@@ -110,7 +114,12 @@ mod tests {
         ] {
             assert_eq!(device.to_string().parse::<DevicePreference>().unwrap(), device);
         }
-        for dtype in [DtypePreference::Auto, DtypePreference::F32, DtypePreference::F16, DtypePreference::Bf16] {
+        for dtype in [
+            DtypePreference::Auto,
+            DtypePreference::F32,
+            DtypePreference::F16,
+            DtypePreference::Bf16,
+        ] {
             assert_eq!(dtype.to_string().parse::<DtypePreference>().unwrap(), dtype);
         }
     }

@@ -60,7 +60,10 @@ impl RotaryTable {
             }
             Tensor::from_vec(rows, (positions.len(), pairs), device)?.to_dtype(dtype)
         };
-        Ok(Rotation { cosines: gather(&self.cosines)?, sines: gather(&self.sines)? })
+        Ok(Rotation {
+            cosines: gather(&self.cosines)?,
+            sines: gather(&self.sines)?,
+        })
     }
 
     fn grow(&mut self, positions: usize) {
@@ -95,7 +98,13 @@ mod tests {
     use super::*;
 
     fn table() -> RotaryTable {
-        RotaryTable::new(&RopeConfig { theta: 100.0, scaling: RopeScaling::None }, 4)
+        RotaryTable::new(
+            &RopeConfig {
+                theta: 100.0,
+                scaling: RopeScaling::None,
+            },
+            4,
+        )
     }
 
     #[test]
@@ -105,7 +114,10 @@ mod tests {
         let turned = rotation.apply(&x).unwrap().to_vec3::<f32>().unwrap();
         assert_eq!(turned[0][0], [1.0, 1.0, 0.0, 0.0], "position 0 stays");
         // frequencies 1 and 100^(-1/2): angles 2 and 0.2
-        for (found, expected) in turned[1][0].iter().zip([2_f32.cos(), 0.2_f32.cos(), 2_f32.sin(), 0.2_f32.sin()]) {
+        for (found, expected) in turned[1][0]
+            .iter()
+            .zip([2_f32.cos(), 0.2_f32.cos(), 2_f32.sin(), 0.2_f32.sin()])
+        {
             assert!((found - expected).abs() < 1e-6, "{turned:?}");
         }
     }
@@ -113,14 +125,27 @@ mod tests {
     #[test]
     fn growing_does_not_change_the_angles_that_are_known() {
         let mut grown = table();
-        let early = grown.rotation(&[3], DType::F32, &Device::Cpu).unwrap().cosines.to_vec2::<f32>().unwrap();
+        let early = grown
+            .rotation(&[3], DType::F32, &Device::Cpu)
+            .unwrap()
+            .cosines
+            .to_vec2::<f32>()
+            .unwrap();
         grown.rotation(&[100_000], DType::F32, &Device::Cpu).unwrap();
-        let late = grown.rotation(&[3], DType::F32, &Device::Cpu).unwrap().cosines.to_vec2::<f32>().unwrap();
+        let late = grown
+            .rotation(&[3], DType::F32, &Device::Cpu)
+            .unwrap()
+            .cosines
+            .to_vec2::<f32>()
+            .unwrap();
         assert_eq!(early, late);
     }
 
     #[test]
     fn no_token_needs_no_angle() {
-        assert_eq!(table().rotation(&[], DType::F32, &Device::Cpu).unwrap().cosines.dims(), [0, 2]);
+        assert_eq!(
+            table().rotation(&[], DType::F32, &Device::Cpu).unwrap().cosines.dims(),
+            [0, 2]
+        );
     }
 }

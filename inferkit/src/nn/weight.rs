@@ -105,9 +105,9 @@ impl StoredTensor<'_> {
             Encoding::Plain(dtype) => {
                 Tensor::from_raw_buffer(&self.bytes, dtype, &self.shape, &candle_core::Device::Cpu)
             }
-            Encoding::Blocks(_) => {
-                self.to_blocks(&candle_core::Device::Cpu)?.dequantize(&candle_core::Device::Cpu)
-            }
+            Encoding::Blocks(_) => self
+                .to_blocks(&candle_core::Device::Cpu)?
+                .dequantize(&candle_core::Device::Cpu),
         };
         tensor
             .and_then(|tensor| tensor.to_dtype(placement.dtype))
@@ -136,7 +136,10 @@ impl StoredTensor<'_> {
             .ok_or_else(|| Error::bad_model(format!("tensor {}: shape {:?} is no stack", self.name, self.shape)))?;
         let part_bytes = self.bytes.len() / count;
         if part_bytes == 0 {
-            return Err(Error::bad_model(format!("tensor {}: shape {:?} holds nothing", self.name, self.shape)));
+            return Err(Error::bad_model(format!(
+                "tensor {}: shape {:?} holds nothing",
+                self.name, self.shape
+            )));
         }
         let parts = self.bytes.chunks_exact(part_bytes).enumerate();
         let part = |(index, bytes)| StoredTensor {
@@ -194,11 +197,18 @@ impl StoredTensor<'_> {
     }
 
     fn expect_length(&self) -> Result<()> {
-        let numbers = self.shape.iter().try_fold(1_usize, |product, size| product.checked_mul(*size));
+        let numbers = self
+            .shape
+            .iter()
+            .try_fold(1_usize, |product, size| product.checked_mul(*size));
         let expected = match self.encoding {
             Encoding::Plain(dtype) => numbers.and_then(|numbers| numbers.checked_mul(dtype.size_in_bytes())),
             Encoding::Blocks(dtype) => numbers
-                .filter(|_| self.shape.last().is_some_and(|row| row.is_multiple_of(dtype.block_size())))
+                .filter(|_| {
+                    self.shape
+                        .last()
+                        .is_some_and(|row| row.is_multiple_of(dtype.block_size()))
+                })
                 .and_then(|numbers| (numbers / dtype.block_size()).checked_mul(dtype.type_size())),
         };
         if expected == Some(self.bytes.len()) {
@@ -228,7 +238,11 @@ mod tests {
     }
 
     fn on_cpu() -> Placement {
-        Placement { device: candle_core::Device::Cpu, dtype: DType::F32, widen_blocks: false }
+        Placement {
+            device: candle_core::Device::Cpu,
+            dtype: DType::F32,
+            widen_blocks: false,
+        }
     }
 
     #[test]
@@ -244,7 +258,10 @@ mod tests {
     fn a_wrong_shape_names_the_tensor_and_both_shapes() {
         let error = floats(&[2, 3], &[0.0; 6]).expect_shape(&[3, 2]).unwrap_err();
         assert_eq!(error.code(), "bad_model");
-        assert!(error.to_string().contains("tensor w: shape [2, 3] in the file, [3, 2]"), "{error}");
+        assert!(
+            error.to_string().contains("tensor w: shape [2, 3] in the file, [3, 2]"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -253,7 +270,10 @@ mod tests {
             let error = floats(&shape, &[0.0; 6]).to_plain(&on_cpu()).unwrap_err();
             assert!(error.to_string().contains("24 bytes do not make"), "{error}");
         }
-        let blocks = StoredTensor { encoding: Encoding::Blocks(GgmlDType::Q8_0), ..floats(&[3, 31], &[0.0; 6]) };
+        let blocks = StoredTensor {
+            encoding: Encoding::Blocks(GgmlDType::Q8_0),
+            ..floats(&[3, 31], &[0.0; 6])
+        };
         assert!(blocks.to_weight(&on_cpu()).is_err(), "31 is no multiple of 32");
     }
 
@@ -268,7 +288,13 @@ mod tests {
             shape: vec![1, 32],
             bytes: Cow::Borrowed(&bytes[1..]),
         };
-        let values = blocks.to_plain(&on_cpu()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let values = blocks
+            .to_plain(&on_cpu())
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
         assert!((values[0] - 2.0).abs() < 1e-6, "{values:?}");
     }
 

@@ -89,6 +89,9 @@ pub struct ErrorReport {
 impl ErrorReport {
     /// `error`, which happened now.
     pub fn now(error: Error) -> Self {
-        Self { error, at: SystemTime::now() }
+        Self {
+            error,
+            at: SystemTime::now(),
+        }
     }
 }

@@ -46,7 +46,10 @@ pub struct ChatLimits {
 impl ChatLimits {
     /// Limits of a model.
     pub const fn new(max_model_len: usize, vocabulary: usize) -> Self {
-        Self { max_model_len, vocabulary }
+        Self {
+            max_model_len,
+            vocabulary,
+        }
     }
 }
 
@@ -116,7 +119,10 @@ impl ChatRequest {
     /// Sets the longest answer in tokens.
     #[must_use]
     pub fn with_max_tokens(self, max_tokens: usize) -> Self {
-        Self { max_tokens: Some(max_tokens), ..self }
+        Self {
+            max_tokens: Some(max_tokens),
+            ..self
+        }
     }
 }
 
@@ -238,7 +244,11 @@ pub struct ToolCall {
 impl ToolCall {
     /// A call of `name`.
     pub fn new(id: impl Into<String>, name: impl Into<String>, arguments: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), arguments: arguments.into() }
+        Self {
+            id: id.into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        }
     }
 }
 
@@ -257,7 +267,11 @@ pub struct Tool {
 impl Tool {
     /// A function of that name.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), description: None, parameters: None }
+        Self {
+            name: name.into(),
+            description: None,
+            parameters: None,
+        }
     }
 }
 
@@ -397,7 +411,12 @@ pub struct Usage {
 impl Usage {
     /// Usage without cache hits or thinking.
     pub const fn new(prompt_tokens: usize, completion_tokens: usize) -> Self {
-        Self { prompt_tokens, cached_tokens: 0, completion_tokens, reasoning_tokens: 0 }
+        Self {
+            prompt_tokens,
+            cached_tokens: 0,
+            completion_tokens,
+            reasoning_tokens: 0,
+        }
     }
 }
 
@@ -416,6 +435,10 @@ pub struct Timings {
 impl Timings {
     /// The three spans of a request.
     pub const fn new(queue: Duration, prompt: Duration, generation: Duration) -> Self {
-        Self { queue, prompt, generation }
+        Self {
+            queue,
+            prompt,
+            generation,
+        }
     }
 }

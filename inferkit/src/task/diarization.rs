@@ -54,7 +54,12 @@ pub struct DiarizationRequest {
 impl DiarizationRequest {
     /// Finds the speakers of `samples`, however many there are.
     pub fn new(samples: Samples) -> Self {
-        Self { samples, min_speakers: None, max_speakers: None, exclusive: false }
+        Self {
+            samples,
+            min_speakers: None,
+            max_speakers: None,
+            exclusive: false,
+        }
     }
 }
 
@@ -90,6 +95,10 @@ pub struct SpeakerTurn {
 impl SpeakerTurn {
     /// A turn of `speaker`.
     pub fn new(speaker: impl Into<String>, start_seconds: f64, end_seconds: f64) -> Self {
-        Self { speaker: speaker.into(), start_seconds, end_seconds }
+        Self {
+            speaker: speaker.into(),
+            start_seconds,
+            end_seconds,
+        }
     }
 }

@@ -27,7 +27,10 @@ pub struct EmbeddingRequest {
 impl EmbeddingRequest {
     /// Embeds `texts` at the model's own length.
     pub fn new(texts: Vec<String>) -> Self {
-        Self { texts, dimensions: None }
+        Self {
+            texts,
+            dimensions: None,
+        }
     }
 }
 

@@ -37,12 +37,18 @@ impl Sampling {
     /// Sets the temperature.
     #[must_use]
     pub fn with_temperature(self, temperature: f32) -> Self {
-        Self { temperature: Some(temperature), ..self }
+        Self {
+            temperature: Some(temperature),
+            ..self
+        }
     }
 
     /// Sets the start of the random numbers.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
-        Self { seed: Some(seed), ..self }
+        Self {
+            seed: Some(seed),
+            ..self
+        }
     }
 }

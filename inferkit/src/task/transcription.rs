@@ -42,7 +42,13 @@ pub struct TranscriptionRequest {
 impl TranscriptionRequest {
     /// Writes down `samples` with the model's defaults.
     pub fn new(samples: Samples) -> Self {
-        Self { samples, language: None, target_language: None, punctuation: None, word_times: false }
+        Self {
+            samples,
+            language: None,
+            target_language: None,
+            punctuation: None,
+            word_times: false,
+        }
     }
 }
 
@@ -83,7 +89,12 @@ pub struct Segment {
 impl Segment {
     /// A part without word times.
     pub fn new(start_seconds: f64, end_seconds: f64, text: impl Into<String>) -> Self {
-        Self { start_seconds, end_seconds, text: text.into(), words: Vec::new() }
+        Self {
+            start_seconds,
+            end_seconds,
+            text: text.into(),
+            words: Vec::new(),
+        }
     }
 }
 
@@ -102,6 +113,10 @@ pub struct Word {
 impl Word {
     /// A word and its times.
     pub fn new(text: impl Into<String>, start_seconds: f64, end_seconds: f64) -> Self {
-        Self { text: text.into(), start_seconds, end_seconds }
+        Self {
+            text: text.into(),
+            start_seconds,
+            end_seconds,
+        }
     }
 }

@@ -25,7 +25,10 @@ impl Default for Job {
 impl Job {
     /// A job that nobody watches yet.
     pub fn new() -> Self {
-        Self { progress: Arc::new(watch::Sender::new(Progress::default())), cancellation: CancellationToken::new() }
+        Self {
+            progress: Arc::new(watch::Sender::new(Progress::default())),
+            cancellation: CancellationToken::new(),
+        }
     }
 
     /// Publishes how far the work is.
@@ -58,7 +61,11 @@ impl Job {
     /// # Errors
     /// [`Error::Unavailable`] with the code `cancelled`.
     pub fn check(&self) -> Result<()> {
-        if self.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
+        if self.is_cancelled() {
+            Err(Error::cancelled())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -83,25 +90,39 @@ pub struct Progress {
 impl Progress {
     /// Work in `phase`, nothing done yet.
     pub fn phase(phase: &'static str) -> Self {
-        Self { phase, ..Self::default() }
+        Self {
+            phase,
+            ..Self::default()
+        }
     }
 
     /// Sets the bytes done and in all.
     #[must_use]
     pub fn with_bytes(self, done: u64, total: Option<u64>) -> Self {
-        Self { done_bytes: done, total_bytes: total, ..self }
+        Self {
+            done_bytes: done,
+            total_bytes: total,
+            ..self
+        }
     }
 
     /// Sets the files done and in all.
     #[must_use]
     pub fn with_files(self, done: usize, total: Option<usize>) -> Self {
-        Self { done_files: done, total_files: total, ..self }
+        Self {
+            done_files: done,
+            total_files: total,
+            ..self
+        }
     }
 
     /// Sets the file at work.
     #[must_use]
     pub fn with_file(self, file: impl Into<PathBuf>) -> Self {
-        Self { file: Some(file.into()), ..self }
+        Self {
+            file: Some(file.into()),
+            ..self
+        }
     }
 }
 

@@ -49,25 +49,38 @@ impl Loaded {
     /// Offers conversation.
     #[must_use]
     pub fn with_chat(self, chat: Arc<dyn ChatModel>) -> Self {
-        Self { max_model_len: Some(chat.limits().max_model_len), chat: Some(chat), ..self }
+        Self {
+            max_model_len: Some(chat.limits().max_model_len),
+            chat: Some(chat),
+            ..self
+        }
     }
 
     /// Offers text to vector.
     #[must_use]
     pub fn with_embedding(self, embedding: Arc<dyn EmbeddingModel>) -> Self {
-        Self { embedding: Some(embedding), ..self }
+        Self {
+            embedding: Some(embedding),
+            ..self
+        }
     }
 
     /// Offers speech to text.
     #[must_use]
     pub fn with_transcription(self, transcription: Arc<dyn TranscriptionModel>) -> Self {
-        Self { transcription: Some(transcription), ..self }
+        Self {
+            transcription: Some(transcription),
+            ..self
+        }
     }
 
     /// Offers who speaks when.
     #[must_use]
     pub fn with_diarization(self, diarization: Arc<dyn DiarizationModel>) -> Self {
-        Self { diarization: Some(diarization), ..self }
+        Self {
+            diarization: Some(diarization),
+            ..self
+        }
     }
 }
 
@@ -99,6 +112,9 @@ pub struct MemoryUse {
 impl MemoryUse {
     /// Weights and cache, in bytes.
     pub const fn new(weights_bytes: u64, cache_bytes: u64) -> Self {
-        Self { weights_bytes, cache_bytes }
+        Self {
+            weights_bytes,
+            cache_bytes,
+        }
     }
 }

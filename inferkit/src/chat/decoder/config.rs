@@ -93,11 +93,17 @@ impl DecoderConfig {
     /// Fails when numbers that are possible alone contradict each other.
     fn consistent(self, file: &str) -> Result<Self> {
         let fault = if !self.heads.is_multiple_of(self.kv_heads) {
-            Some(format!("{} heads cannot share {} key/value heads", self.heads, self.kv_heads))
+            Some(format!(
+                "{} heads cannot share {} key/value heads",
+                self.heads, self.kv_heads
+            ))
         } else if !self.head_dim.is_multiple_of(2) {
             Some(format!("heads of {} numbers cannot be turned in pairs", self.head_dim))
         } else if let Some(experts) = self.experts.filter(|experts| experts.routing.per_token > experts.count) {
-            Some(format!("a token cannot go to {} of {} experts", experts.routing.per_token, experts.count))
+            Some(format!(
+                "a token cannot go to {} of {} experts",
+                experts.routing.per_token, experts.count
+            ))
         } else {
             None
         };
@@ -131,11 +137,16 @@ fn above(file: &str, key: &str, value: f64, least: f64) -> Result<f64> {
     if value > least && value <= 1e12 {
         return Ok(value);
     }
-    Err(damaged(file, &format!("{key} is {value}; a number above {least} is possible")))
+    Err(damaged(
+        file,
+        &format!("{key} is {value}; a number above {least} is possible"),
+    ))
 }
 
 fn damaged(file: &str, fault: &str) -> Error {
-    Error::bad_model(format!("{file}: {fault}; the file is damaged or of another kind of model, download it again"))
+    Error::bad_model(format!(
+        "{file}: {fault}; the file is damaged or of another kind of model, download it again"
+    ))
 }
 
 fn unsupported(file: &str, key: &str, value: &str) -> Error {

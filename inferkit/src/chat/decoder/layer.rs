@@ -50,7 +50,9 @@ pub(super) struct Shared<'a> {
 impl Layer {
     /// The stream `x`, `[t, hidden]`, behind layer number `index`.
     pub(super) fn forward(&self, x: &Tensor, index: usize, shared: &Shared<'_>) -> Result<Tensor> {
-        let x = (x + self.attention.forward(&self.attention_norm.forward(x)?, index, shared)?)?;
+        let x = (x + self
+            .attention
+            .forward(&self.attention_norm.forward(x)?, index, shared)?)?;
         let normalised = self.feed_forward_norm.forward(&x)?;
         x + match &self.feed_forward {
             FeedForward::Dense(mlp) => mlp.forward(&normalised)?,

@@ -59,7 +59,10 @@ impl CacheSize {
     /// Room for `tokens` tokens in blocks that suit `device`, and block 0.
     pub(crate) fn for_tokens(tokens: usize, device: &Device) -> Self {
         let block_size = device.block_size();
-        Self { blocks: tokens.div_ceil(block_size).saturating_add(1), block_size }
+        Self {
+            blocks: tokens.div_ceil(block_size).saturating_add(1),
+            block_size,
+        }
     }
 }
 
@@ -74,14 +77,22 @@ impl Decoder {
         let config = &source.config;
         let placement = source.placement(&options.device, options.dtype)?;
         let shape = source.cache_shape(options.cache.blocks, options.cache.block_size);
-        let slots = shape.blocks.checked_mul(shape.block_size).filter(|slots| u32::try_from(*slots).is_ok());
+        let slots = shape
+            .blocks
+            .checked_mul(shape.block_size)
+            .filter(|slots| u32::try_from(*slots).is_ok());
         if slots.is_none_or(|slots| slots <= shape.block_size) {
-            let message = format!("a cache of {} blocks of {} tokens is not possible", shape.blocks, shape.block_size);
+            let message = format!(
+                "a cache of {} blocks of {} tokens is not possible",
+                shape.blocks, shape.block_size
+            );
             return Err(Error::invalid(RequestFault::InvalidValue, "cache", message));
         }
         let mut loader = Loader::new(source, placement, job);
         let (embedding, head) = loader.ends()?;
-        let layers = (0..config.layers.len()).map(|index| loader.layer(index)).collect::<Result<Vec<_>>>()?;
+        let layers = (0..config.layers.len())
+            .map(|index| loader.layer(index))
+            .collect::<Result<Vec<_>>>()?;
         let norm = loader.norm(loader.global(names::FINAL_NORM), config.hidden)?;
         let placement = loader.placement;
         let cache = PagedCache::new(shape, placement.cache_dtype(), &placement.device).map_err(device_fault)?;
@@ -124,13 +135,24 @@ struct Loader<'a> {
 impl<'a> Loader<'a> {
     fn new(source: &'a DecoderSource, placement: Placement, job: &'a Job) -> Self {
         let DecoderSource { config, tensors } = source;
-        Self { config, tensors, placement, job, read_bytes: 0, weights_bytes: 0 }
+        Self {
+            config,
+            tensors,
+            placement,
+            job,
+            read_bytes: 0,
+            weights_bytes: 0,
+        }
     }
 
     fn layer(&mut self, index: usize) -> Result<Layer> {
-        let (config, name) = (self.config, |name: Name| self.tensors.layer_name(index, name.published, name.gguf));
+        let (config, name) = (self.config, |name: Name| {
+            self.tensors.layer_name(index, name.published, name.gguf)
+        });
         let names = (name(names::ATTENTION_NORM), name(names::MLP_NORM));
-        let sparse = config.experts.filter(|_| config.layers.get(index).is_some_and(|layer| layer.sparse));
+        let sparse = config
+            .experts
+            .filter(|_| config.layers.get(index).is_some_and(|layer| layer.sparse));
         Ok(Layer {
             attention_norm: self.norm(names.0, config.hidden)?,
             attention: self.attention(index)?,
@@ -145,8 +167,12 @@ impl<'a> Loader<'a> {
     fn attention(&mut self, index: usize) -> Result<Attention> {
         let config = self.config;
         let name = |name: Name| self.tensors.layer_name(index, name.published, name.gguf);
-        let (query, key, value, output) =
-            (name(names::QUERY), name(names::KEY), name(names::VALUE), name(names::ATTENTION_OUTPUT));
+        let (query, key, value, output) = (
+            name(names::QUERY),
+            name(names::KEY),
+            name(names::VALUE),
+            name(names::ATTENTION_OUTPUT),
+        );
         let norms = (name(names::QUERY_NORM), name(names::KEY_NORM));
         let biases = config.biases;
         Ok(Attention {
@@ -155,7 +181,10 @@ impl<'a> Loader<'a> {
             value: self.linear(&value, [config.kv_width(), config.hidden], biases.query_key_value)?,
             output: self.linear(&output, [config.hidden, config.query_width()], biases.attention_output)?,
             head_norms: match config.head_norms {
-                true => Some((self.norm(norms.0, config.head_dim)?, self.norm(norms.1, config.head_dim)?)),
+                true => Some((
+                    self.norm(norms.0, config.head_dim)?,
+                    self.norm(norms.1, config.head_dim)?,
+                )),
                 false => None,
             },
             head_dim: config.head_dim,
@@ -175,10 +204,16 @@ impl<'a> Loader<'a> {
     }
 
     fn mixture(&mut self, index: usize, experts: ExpertConfig) -> Result<Mixture> {
-        let router = self.tensors.layer_name(index, names::ROUTER.published, names::ROUTER.gguf);
+        let router = self
+            .tensors
+            .layer_name(index, names::ROUTER.published, names::ROUTER.gguf);
         let router = self.tensors.need(&format!("{router}.weight"))?;
         router.expect_shape(&[experts.count, self.config.hidden])?;
-        let in_f32 = Placement { dtype: DType::F32, widen_blocks: true, ..self.placement.clone() };
+        let in_f32 = Placement {
+            dtype: DType::F32,
+            widen_blocks: true,
+            ..self.placement.clone()
+        };
         let weight = Weight::Plain(router.to_plain(&in_f32)?);
         self.account(&router, &in_f32)?;
         let router = Linear::new(&weight, None).map_err(device_fault)?;
@@ -196,7 +231,9 @@ impl<'a> Loader<'a> {
         match self.tensors {
             Tensors::Published(_) => (0..count)
                 .map(|expert| {
-                    let name = self.tensors.layer_name(layer, &format!("mlp.experts.{expert}.{}", name.published), "");
+                    let name = self
+                        .tensors
+                        .layer_name(layer, &format!("mlp.experts.{expert}.{}", name.published), "");
                     self.linear(&name, [rows, columns], false)
                 })
                 .collect(),
@@ -218,7 +255,9 @@ impl<'a> Loader<'a> {
     /// The embedding, and the output matrix, which may be the same.
     fn ends(&mut self) -> Result<(Embedding, Linear)> {
         let shape = [self.config.vocabulary, self.config.hidden];
-        let embedding = self.tensors.need(&format!("{}.weight", self.tensors.global_name(names::EMBEDDING)))?;
+        let embedding = self
+            .tensors
+            .need(&format!("{}.weight", self.tensors.global_name(names::EMBEDDING)))?;
         embedding.expect_shape(&shape)?;
         let table = self.weight(&embedding)?;
         let head = match self.config.tied_output {

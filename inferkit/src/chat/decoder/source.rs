@@ -61,11 +61,17 @@ impl DecoderSource {
                 let text = read_config(&folder.join("config.json"))?;
                 let checkpoint = Checkpoint::open(folder)?;
                 let config = DecoderConfig::from_json(&text, checkpoint.contains("lm_head.weight"))?;
-                Ok(Self { config, tensors: Tensors::Published(checkpoint) })
+                Ok(Self {
+                    config,
+                    tensors: Tensors::Published(checkpoint),
+                })
             }
             ModelFiles::Gguf(path) => {
                 let gguf = Gguf::open(path)?;
-                Ok(Self { config: DecoderConfig::from_gguf(&gguf)?, tensors: Tensors::Gguf(gguf) })
+                Ok(Self {
+                    config: DecoderConfig::from_gguf(&gguf)?,
+                    tensors: Tensors::Gguf(gguf),
+                })
             }
         }
     }
@@ -90,7 +96,10 @@ impl DecoderSource {
             }
         }
         let shape = self.cache_shape(0, 0);
-        Ok(MemoryEstimate { weights_bytes, cache_bytes_per_token: shape.bytes_per_token(placement.cache_dtype()) })
+        Ok(MemoryEstimate {
+            weights_bytes,
+            cache_bytes_per_token: shape.bytes_per_token(placement.cache_dtype()),
+        })
     }
 
     /// Where the weights go and what they become there.
@@ -113,14 +122,22 @@ impl DecoderSource {
 
     /// How most of the weights are stored: what the first layer's query matrix is.
     pub(super) fn stored_encoding(&self) -> Result<Encoding> {
-        let name = self.tensors.layer_name(0, super::names::QUERY.published, super::names::QUERY.gguf);
+        let name = self
+            .tensors
+            .layer_name(0, super::names::QUERY.published, super::names::QUERY.gguf);
         Ok(self.tensors.need(&format!("{name}.weight"))?.encoding)
     }
 
     pub(super) fn cache_shape(&self, blocks: usize, block_size: usize) -> CacheShape {
         let config = &self.config;
         let (layers, kv_heads, head_dim) = (config.layers.len(), config.kv_heads, config.head_dim);
-        CacheShape { layers, blocks, block_size, kv_heads, head_dim }
+        CacheShape {
+            layers,
+            blocks,
+            block_size,
+            kv_heads,
+            head_dim,
+        }
     }
 }
 
@@ -173,11 +190,18 @@ impl Tensors {
 
 /// Bytes a stored tensor takes once it is a weight.
 pub(super) fn resident_bytes(tensor: &StoredTensor<'_>, placement: &Placement) -> u64 {
-    let numbers = tensor.shape.iter().fold(1_u64, |product, size| product.saturating_mul(*size as u64));
+    let numbers = tensor
+        .shape
+        .iter()
+        .fold(1_u64, |product, size| product.saturating_mul(*size as u64));
     match tensor.encoding {
         Encoding::Blocks(dtype) if !placement.widen_blocks => {
             let stored = tensor.bytes.len() as u64;
-            if placement.device.is_cpu() { stored.saturating_add(repacked_bytes(dtype, &tensor.shape)) } else { stored }
+            if placement.device.is_cpu() {
+                stored.saturating_add(repacked_bytes(dtype, &tensor.shape))
+            } else {
+                stored
+            }
         }
         Encoding::Blocks(_) | Encoding::Plain(_) => numbers.saturating_mul(placement.dtype.size_in_bytes() as u64),
     }
@@ -194,7 +218,10 @@ fn repacked_bytes(dtype: GgmlDType, shape: &[usize]) -> u64 {
     };
     match shape {
         [.., rows, columns] if rows.is_multiple_of(16) && columns.is_multiple_of(256) => {
-            shape.iter().fold(half_bits, |product: u64, size| product.saturating_mul(*size as u64)) / 16
+            shape
+                .iter()
+                .fold(half_bits, |product: u64, size| product.saturating_mul(*size as u64))
+                / 16
         }
         _ => 0,
     }
@@ -202,7 +229,10 @@ fn repacked_bytes(dtype: GgmlDType, shape: &[usize]) -> u64 {
 
 fn read_config(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |error: std::io::Error| {
-        let message = format!("{} cannot be read; download the model again or correct the path", path.display());
+        let message = format!(
+            "{} cannot be read; download the model again or correct the path",
+            path.display()
+        );
         Error::bad_model(message).with_source(error)
     };
     let length = std::fs::metadata(path).map_err(unreadable)?.len();

@@ -51,7 +51,11 @@ impl Decoder {
     fn forward(&mut self, batch: &StepBatch, plan: &AttentionPlan) -> candle_core::Result<Vec<f32>> {
         let device = &self.placement.device;
         let rotation = self.rotary.rotation(&batch.positions, self.placement.dtype, device)?;
-        let shared = Shared { rotation: &rotation, cache: &self.cache, plan };
+        let shared = Shared {
+            rotation: &rotation,
+            cache: &self.cache,
+            plan,
+        };
         let mut x = self.embedding.forward(&Tensor::new(batch.tokens.as_slice(), device)?)?;
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(&x, index, &shared)?;
@@ -116,16 +120,29 @@ fn plan(batch: &StepBatch, limits: &RunnerCapabilities) -> Result<AttentionPlan>
         let blocks = batch.block_tables.get(sequence.block_table.clone()).unwrap_or_default();
         let needed = sequence.context_len.div_ceil(limits.block_size);
         if sequence.context_len < rows.len() || sequence.context_len > limits.max_model_len || blocks.len() < needed {
-            return Err(broken("a context is shorter than its tokens, too long, or longer than its blocks"));
+            return Err(broken(
+                "a context is shorter than its tokens, too long, or longer than its blocks",
+            ));
         }
-        if blocks[..needed].iter().any(|block| *block as usize >= limits.blocks || *block == 0) {
+        if blocks[..needed]
+            .iter()
+            .any(|block| *block as usize >= limits.blocks || *block == 0)
+        {
             return Err(broken("a block table holds a block that is not there"));
         }
         let first = sequence.context_len - rows.len();
-        if batch.positions[rows.clone()].iter().zip(first..).any(|(found, expected)| *found as usize != expected) {
+        if batch.positions[rows.clone()]
+            .iter()
+            .zip(first..)
+            .any(|(found, expected)| *found as usize != expected)
+        {
             return Err(broken("positions are not the last ones of their context"));
         }
-        sequences.push(SequencePlan { rows, context: sequence.context_len, blocks: blocks[..needed].to_vec() });
+        sequences.push(SequencePlan {
+            rows,
+            context: sequence.context_len,
+            blocks: blocks[..needed].to_vec(),
+        });
     }
     if next_row != tokens {
         return Err(broken("a token belongs to no sequence"));

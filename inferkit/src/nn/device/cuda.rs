@@ -39,7 +39,9 @@ pub(super) fn open(index: usize) -> Result<candle_core::Device, Unusable> {
     }
     match catch_unwind(AssertUnwindSafe(|| candle_core::Device::new_cuda(index))) {
         Ok(Ok(device)) => Ok(device),
-        Ok(Err(error)) => Err(Unusable(format!("CUDA answers {error}; `nvidia-smi` shows the devices there are"))),
+        Ok(Err(error)) => Err(Unusable(format!(
+            "CUDA answers {error}; `nvidia-smi` shows the devices there are"
+        ))),
         Err(panic) => Err(Unusable(format!(
             "CUDA's libraries do not load ({}); install cuBLAS and cuRAND of CUDA 12, or use the project's image",
             panic_text(panic.as_ref())
@@ -50,7 +52,10 @@ pub(super) fn open(index: usize) -> Result<candle_core::Device, Unusable> {
 fn driver_is_installed() -> bool {
     let told = env::var_os("LD_LIBRARY_PATH").unwrap_or_else(OsString::new);
     let folders = env::split_paths(&told).chain(LOADER_FOLDERS.iter().map(PathBuf::from));
-    folders.filter(|folder| !folder.as_os_str().is_empty()).any(|folder| holds_driver(&folder)) || loader_knows_driver()
+    folders
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .any(|folder| holds_driver(&folder))
+        || loader_knows_driver()
 }
 
 fn holds_driver(folder: &Path) -> bool {
@@ -64,6 +69,9 @@ fn loader_knows_driver() -> bool {
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     text.and_then(|text| text.lines().next()).unwrap_or("no text")
 }

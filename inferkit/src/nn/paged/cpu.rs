@@ -43,7 +43,13 @@ pub(super) fn attend(
         with_floats(&cache.keys, |keys| {
             with_floats(&cache.values, |values| {
                 let group = heads / shape.kv_heads;
-                let view = View { keys, values, shape, group, window };
+                let view = View {
+                    keys,
+                    values,
+                    shape,
+                    group,
+                    window,
+                };
                 let mut answer = vec![0.0_f32; rows * heads * head_dim];
                 view.attend_all(queries, plan, &mut answer);
                 Ok(answer)
@@ -97,7 +103,11 @@ impl View<'_> {
                 self.attend_unit(queries, sequence, row, kv_head, answer);
             }
         };
-        let products: usize = plan.sequences.iter().map(|sequence| sequence.rows.len() * sequence.context).sum();
+        let products: usize = plan
+            .sequences
+            .iter()
+            .map(|sequence| sequence.rows.len() * sequence.context)
+            .sum();
         if products * unit_size * self.shape.kv_heads < WORTH_SHARING {
             answer.chunks_mut(unit_size).enumerate().for_each(unit);
         } else {
@@ -138,11 +148,17 @@ impl View<'_> {
         let scale = (head_dim as f32).sqrt().recip();
         let count = tokens.len();
         self.for_each_row(self.keys, &sequence.blocks, (tokens.clone(), kv_head), |index, key| {
-            for (query, scores) in queries.chunks_exact(head_dim).zip(running.scores.chunks_exact_mut(SEGMENT)) {
+            for (query, scores) in queries
+                .chunks_exact(head_dim)
+                .zip(running.scores.chunks_exact_mut(SEGMENT))
+            {
                 scores[index] = dot(query, key) * scale;
             }
         });
-        let heads = running.scores.chunks_exact_mut(SEGMENT).zip(running.maxima.iter_mut().zip(&mut running.sums));
+        let heads = running
+            .scores
+            .chunks_exact_mut(SEGMENT)
+            .zip(running.maxima.iter_mut().zip(&mut running.sums));
         for ((scores, (maximum, sum)), answer) in heads.zip(answer.chunks_exact_mut(head_dim)) {
             let scores = &mut scores[..count];
             let highest = scores.iter().copied().fold(*maximum, f32::max);
@@ -153,9 +169,15 @@ impl View<'_> {
             *maximum = highest;
         }
         self.for_each_row(self.values, &sequence.blocks, (tokens, kv_head), |index, value| {
-            for (answer, weights) in answer.chunks_exact_mut(head_dim).zip(running.scores.chunks_exact(SEGMENT)) {
+            for (answer, weights) in answer
+                .chunks_exact_mut(head_dim)
+                .zip(running.scores.chunks_exact(SEGMENT))
+            {
                 let weight = weights[index];
-                answer.iter_mut().zip(value).for_each(|(answer, value)| *answer += weight * value);
+                answer
+                    .iter_mut()
+                    .zip(value)
+                    .for_each(|(answer, value)| *answer += weight * value);
             }
         });
     }
@@ -168,7 +190,12 @@ impl View<'_> {
         (tokens, kv_head): (Range<usize>, usize),
         mut work: impl FnMut(usize, &[f32]),
     ) {
-        let CacheShape { block_size, kv_heads, head_dim, .. } = *self.shape;
+        let CacheShape {
+            block_size,
+            kv_heads,
+            head_dim,
+            ..
+        } = *self.shape;
         let mut token = tokens.start;
         while token < tokens.end {
             let (block, place) = (blocks[token / block_size] as usize, token % block_size);
@@ -176,7 +203,10 @@ impl View<'_> {
             let start = (block * block_size + place) * kv_heads * head_dim;
             let rows = &numbers[start..start + count * kv_heads * head_dim];
             for (index, row) in rows.chunks_exact(kv_heads * head_dim).enumerate() {
-                work(token - tokens.start + index, &row[kv_head * head_dim..(kv_head + 1) * head_dim]);
+                work(
+                    token - tokens.start + index,
+                    &row[kv_head * head_dim..(kv_head + 1) * head_dim],
+                );
             }
             token += count;
         }

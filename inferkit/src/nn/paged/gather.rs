@@ -32,13 +32,18 @@ pub(super) fn attend(
             .reshape((rows, shape.kv_heads, group, head_dim))?
             .permute((1, 2, 0, 3))?
             .reshape((shape.kv_heads, group * rows, head_dim))?;
-        let scores = grouped.contiguous()?.to_dtype(keys.dtype())?.matmul(&keys.permute((1, 2, 0))?.contiguous()?)?;
+        let scores = grouped
+            .contiguous()?
+            .to_dtype(keys.dtype())?
+            .matmul(&keys.permute((1, 2, 0))?.contiguous()?)?;
         let scores = (scores.to_dtype(DType::F32)? * (head_dim as f64).powf(-0.5))?;
         let scores = match seen.mask(sequence, window) {
             Some(mask) => {
                 let mask = Tensor::from_vec(mask, (1, 1, rows, seen.count), scores.device())?;
                 let split = scores.reshape((shape.kv_heads, group, rows, seen.count))?;
-                split.broadcast_add(&mask)?.reshape((shape.kv_heads, group * rows, seen.count))?
+                split
+                    .broadcast_add(&mask)?
+                    .reshape((shape.kv_heads, group * rows, seen.count))?
             }
             None => scores,
         };
@@ -50,7 +55,11 @@ pub(super) fn attend(
             .reshape((rows, heads * head_dim))?;
         answers.push(answer.to_dtype(queries.dtype())?);
     }
-    if answers.is_empty() { queries.flatten_from(1) } else { Tensor::cat(&answers, 0) }
+    if answers.is_empty() {
+        queries.flatten_from(1)
+    } else {
+        Tensor::cat(&answers, 0)
+    }
 }
 
 /// The part of a sequence that any of its rows sees, cut at the border of a block.
@@ -65,7 +74,11 @@ impl Seen {
         let first = window.map_or(0, |window| (sequence.cached() + 1).saturating_sub(window));
         let first_block = first / block_size;
         let first = first_block * block_size;
-        Self { first, first_block, count: sequence.context - first }
+        Self {
+            first,
+            first_block,
+            count: sequence.context - first,
+        }
     }
 
     /// The tokens seen, `[count, kv heads, d]`.
@@ -82,7 +95,9 @@ impl Seen {
                 let of_blocks = (shape.blocks, shape.block_size * shape.kv_heads * shape.head_dim);
                 let ids = Tensor::new(blocks, cache.device())?;
                 let gathered = cache.reshape(of_blocks)?.index_select(&ids, 0)?;
-                gathered.reshape((needed * shape.block_size, shape.kv_heads, shape.head_dim))?.narrow(0, 0, self.count)
+                gathered
+                    .reshape((needed * shape.block_size, shape.kv_heads, shape.head_dim))?
+                    .narrow(0, 0, self.count)
             }
         }
     }

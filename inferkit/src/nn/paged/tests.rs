@@ -1,25 +1,44 @@
 use super::*;
 
-const SHAPE: CacheShape = CacheShape { layers: 1, blocks: 24, block_size: 32, kv_heads: 2, head_dim: 20 };
+const SHAPE: CacheShape = CacheShape {
+    layers: 1,
+    blocks: 24,
+    block_size: 32,
+    kv_heads: 2,
+    head_dim: 20,
+};
 const HEADS: usize = 6;
 
 /// Numbers between −1 and 1 that repeat late.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
-    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+    (0..count)
+        .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0)
+        .collect()
 }
 
 fn tensor(rows: usize, heads: usize, seed: usize) -> Tensor {
-    Tensor::from_vec(numbers(rows * heads * SHAPE.head_dim, seed), (rows, heads, SHAPE.head_dim), &Device::Cpu).unwrap()
+    Tensor::from_vec(
+        numbers(rows * heads * SHAPE.head_dim, seed),
+        (rows, heads, SHAPE.head_dim),
+        &Device::Cpu,
+    )
+    .unwrap()
 }
 
 fn slots(blocks: &[u32], tokens: Range<usize>) -> Vec<u32> {
     let size = u32::try_from(SHAPE.block_size).unwrap();
-    tokens.map(|token| blocks[token / SHAPE.block_size] * size + u32::try_from(token).unwrap() % size).collect()
+    tokens
+        .map(|token| blocks[token / SHAPE.block_size] * size + u32::try_from(token).unwrap() % size)
+        .collect()
 }
 
 /// A sequence of `context` tokens in `blocks`, of which the last `rows` are this step's.
 fn plan(blocks: &[u32], context: usize, rows: usize) -> AttentionPlan {
-    let sequence = SequencePlan { rows: 0..rows, context, blocks: blocks.to_vec() };
+    let sequence = SequencePlan {
+        rows: 0..rows,
+        context,
+        blocks: blocks.to_vec(),
+    };
     AttentionPlan::new(vec![sequence], &slots(blocks, context - rows..context))
 }
 
@@ -43,9 +62,15 @@ fn flat(tensor: &Tensor) -> Vec<f32> {
 fn reference(queries: &Tensor, context: usize, window: Option<usize>) -> Vec<f32> {
     let head = |all: &[f32], row: usize, heads: usize, head: usize| {
         let start = (row * heads + head) * SHAPE.head_dim;
-        all[start..start + SHAPE.head_dim].iter().map(|number| f64::from(*number)).collect::<Vec<_>>()
+        all[start..start + SHAPE.head_dim]
+            .iter()
+            .map(|number| f64::from(*number))
+            .collect::<Vec<_>>()
     };
-    let (keys, values) = (flat(&tensor(context, SHAPE.kv_heads, 1)), flat(&tensor(context, SHAPE.kv_heads, 2)));
+    let (keys, values) = (
+        flat(&tensor(context, SHAPE.kv_heads, 1)),
+        flat(&tensor(context, SHAPE.kv_heads, 2)),
+    );
     let (rows, queries) = (queries.dim(0).unwrap(), flat(queries));
     let mut answer = Vec::new();
     for row in 0..rows {
@@ -90,8 +115,14 @@ fn both_ways_to_attend_equal_the_definition_on_shuffled_and_on_neighbouring_bloc
                 let plan = plan(blocks, context, rows);
                 let walked = cache.attend(0, &queries, &plan, window).unwrap();
                 let gathered = gather::attend(&queries, &cache.layers[0], &plan, &SHAPE, window).unwrap();
-                assert!(close(&flat(&walked), &expected), "walked: context {context}, rows {rows}, {window:?}");
-                assert!(close(&flat(&gathered), &expected), "gathered: context {context}, rows {rows}, {window:?}");
+                assert!(
+                    close(&flat(&walked), &expected),
+                    "walked: context {context}, rows {rows}, {window:?}"
+                );
+                assert!(
+                    close(&flat(&gathered), &expected),
+                    "gathered: context {context}, rows {rows}, {window:?}"
+                );
             }
         }
     }
@@ -118,13 +149,29 @@ fn sequences_of_a_batch_see_only_their_own_blocks() {
     let keys = tensor(9, SHAPE.kv_heads, 8);
     cache.write(0, &keys, &keys, &plan(&second, 9, 9)).unwrap();
     let alone = [
-        flat(&cache.attend(0, &tensor(2, HEADS, 3), &plan(&first, 40, 2), None).unwrap()),
-        flat(&cache.attend(0, &tensor(3, HEADS, 4), &plan(&second, 9, 3), None).unwrap()),
+        flat(
+            &cache
+                .attend(0, &tensor(2, HEADS, 3), &plan(&first, 40, 2), None)
+                .unwrap(),
+        ),
+        flat(
+            &cache
+                .attend(0, &tensor(3, HEADS, 4), &plan(&second, 9, 3), None)
+                .unwrap(),
+        ),
     ];
     let queries = Tensor::cat(&[tensor(2, HEADS, 3), tensor(3, HEADS, 4)], 0).unwrap();
     let sequences = vec![
-        SequencePlan { rows: 0..2, context: 40, blocks: first },
-        SequencePlan { rows: 2..5, context: 9, blocks: second },
+        SequencePlan {
+            rows: 0..2,
+            context: 40,
+            blocks: first,
+        },
+        SequencePlan {
+            rows: 2..5,
+            context: 9,
+            blocks: second,
+        },
     ];
     let together = AttentionPlan::new(sequences, &[]);
     let walked = flat(&cache.attend(0, &queries, &together, None).unwrap());

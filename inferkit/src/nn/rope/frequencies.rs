@@ -66,9 +66,10 @@ impl RopeConfig {
                 let kept = self.scaling.yarn_kept(self.theta, head_dim);
                 pairs.map(|pair| self.scaling.blend(plain(pair), kept(pair))).collect()
             }
-            RopeScaling::Divisors(divisors) => {
-                pairs.zip(divisors).map(|(pair, divisor)| plain(pair) / f64::from(*divisor)).collect()
-            }
+            RopeScaling::Divisors(divisors) => pairs
+                .zip(divisors)
+                .map(|(pair, divisor)| plain(pair) / f64::from(*divisor))
+                .collect(),
         }
     }
 
@@ -84,11 +85,21 @@ impl RopeConfig {
 impl RopeScaling {
     /// YaRN's default factor on cosine and sine: attention over a stretched context is made louder.
     pub(crate) fn yarn_magnitude(factor: f64, slope: f64) -> f64 {
-        if factor <= 1.0 { 1.0 } else { 0.1 * slope * factor.ln() + 1.0 }
+        if factor <= 1.0 {
+            1.0
+        } else {
+            0.1 * slope * factor.ln() + 1.0
+        }
     }
 
     fn llama3(&self, frequency: f64) -> f64 {
-        let Self::Llama3 { factor, low_frequency_factor, high_frequency_factor, original_positions } = *self else {
+        let Self::Llama3 {
+            factor,
+            low_frequency_factor,
+            high_frequency_factor,
+            original_positions,
+        } = *self
+        else {
             return frequency;
         };
         let waves = original_positions * frequency / TAU;
@@ -105,11 +116,21 @@ impl RopeScaling {
     /// How much of pair `i`'s plain frequency is kept, from 1 (fast pairs) to 0 (slow ones).
     fn yarn_kept(&self, theta: f64, head_dim: usize) -> impl Fn(usize) -> f64 + use<> {
         let (low, high) = match *self {
-            Self::Yarn { original_positions, beta_fast, beta_slow, truncate, .. } => {
+            Self::Yarn {
+                original_positions,
+                beta_fast,
+                beta_slow,
+                truncate,
+                ..
+            } => {
                 let dim = head_dim as f64;
                 let pair_of = |turns: f64| dim * (original_positions / (turns * TAU)).ln() / (2.0 * theta.ln());
                 let (low, high) = (pair_of(beta_fast), pair_of(beta_slow));
-                let (low, high) = if truncate { (low.floor(), high.ceil()) } else { (low, high) };
+                let (low, high) = if truncate {
+                    (low.floor(), high.ceil())
+                } else {
+                    (low, high)
+                };
                 (low.max(0.0), high.min(dim - 1.0))
             }
             _ => (0.0, 0.0),
@@ -145,7 +166,10 @@ mod tests {
     #[test]
     fn linear_scaling_and_divisors_divide() {
         assert_eq!(frequencies(100.0, 4, RopeScaling::Linear { factor: 2.0 }), [0.5, 0.05]);
-        assert_eq!(frequencies(100.0, 4, RopeScaling::Divisors(vec![1.0, 4.0])), [1.0, 0.025]);
+        assert_eq!(
+            frequencies(100.0, 4, RopeScaling::Divisors(vec![1.0, 4.0])),
+            [1.0, 0.025]
+        );
     }
 
     #[test]
@@ -158,7 +182,14 @@ mod tests {
         };
         let found = frequencies(500_000.0, 12, scaling);
         // by hand: 10.2 waves of pair 0 are short, 1.14 of pair 1 lie between, the others are long
-        let expected = [1.0, 0.018_723_196, 0.001_574_901_3, 1.767_766_95e-4, 1.984_251_3e-5, 2.227_246_8e-6];
+        let expected = [
+            1.0,
+            0.018_723_196,
+            0.001_574_901_3,
+            1.767_766_95e-4,
+            1.984_251_3e-5,
+            2.227_246_8e-6,
+        ];
         for (found, expected) in found.iter().zip(expected) {
             assert!((found / expected - 1.0).abs() < 1e-6, "{found} is not {expected}");
         }
@@ -179,8 +210,16 @@ mod tests {
         let plain = frequencies(10_000.0, 32, RopeScaling::None);
         let found = frequencies(10_000.0, 32, scaling);
         assert!((found[0] - plain[0]).abs() < 1e-12, "the fastest pair is kept");
-        assert!((found[15] - plain[15] / 4.0).abs() < 1e-12, "the slowest pair is divided");
-        assert!(found.iter().zip(&plain).all(|(found, plain)| found <= plain && *found >= plain / 4.0));
+        assert!(
+            (found[15] - plain[15] / 4.0).abs() < 1e-12,
+            "the slowest pair is divided"
+        );
+        assert!(
+            found
+                .iter()
+                .zip(&plain)
+                .all(|(found, plain)| found <= plain && *found >= plain / 4.0)
+        );
     }
 
     #[test]

@@ -46,7 +46,12 @@ impl Keys<'_> {
         let head_dim = match self.count("attention.key_length", super::WIDEST_HEAD)? {
             Some(head_dim) => head_dim,
             None if hidden.is_multiple_of(heads) => hidden / heads,
-            None => return Err(damaged(FILE, &format!("embedding_length {hidden} does not split into {heads} heads"))),
+            None => {
+                return Err(damaged(
+                    FILE,
+                    &format!("embedding_length {hidden} does not split into {heads} heads"),
+                ));
+            }
         };
         for key in ["attention.value_length", "rope.dimension_count"] {
             if let Some(other) = self.count(key, super::WIDEST_HEAD)?.filter(|other| *other != head_dim) {
@@ -55,14 +60,19 @@ impl Keys<'_> {
             }
         }
         let experts = self.experts()?;
-        let layer = LayerConfig { window: None, sparse: experts.is_some() };
+        let layer = LayerConfig {
+            window: None,
+            sparse: experts.is_some(),
+        };
         let positions = self.need("context_length", super::LONGEST)?;
         DecoderConfig {
             architecture: self.architecture.to_owned(),
             vocabulary: self.vocabulary()?,
             hidden,
             heads,
-            kv_heads: self.count("attention.head_count_kv", super::MOST_HEADS)?.unwrap_or(heads),
+            kv_heads: self
+                .count("attention.head_count_kv", super::MOST_HEADS)?
+                .unwrap_or(heads),
             head_dim,
             intermediate: self.need("feed_forward_length", super::WIDEST_MLP)?,
             norm_epsilon: self.epsilon()?,
@@ -107,7 +117,11 @@ impl Keys<'_> {
             intermediate: self.need("expert_feed_forward_length", super::WIDEST_MLP)?,
             routing: Routing {
                 per_token: self.need("expert_used_count", super::MOST_EXPERTS)?,
-                normalise: self.gguf.metadata().bool(&self.key("expert_weights_norm"))?.unwrap_or(true),
+                normalise: self
+                    .gguf
+                    .metadata()
+                    .bool(&self.key("expert_weights_norm"))?
+                    .unwrap_or(true),
             },
         }))
     }
@@ -115,33 +129,46 @@ impl Keys<'_> {
     fn rope(self, positions: usize, head_dim: usize) -> Result<RopeConfig> {
         let theta = self.number("rope.freq_base")?.unwrap_or(10_000.0);
         let divisors = self.divisors(head_dim)?;
-        let kind = self.gguf.metadata().text(&self.key("rope.scaling.type"))?.unwrap_or("none");
+        let kind = self
+            .gguf
+            .metadata()
+            .text(&self.key("rope.scaling.type"))?
+            .unwrap_or("none");
         let scaling = match (kind, divisors) {
             ("none", Some(divisors)) => RopeScaling::Divisors(divisors),
             ("none", None) => self.unnamed_scaling()?,
             ("linear", None) => RopeScaling::Linear { factor: self.factor()? },
             ("yarn", None) => self.yarn(positions)?,
             ("linear" | "yarn", Some(_)) => {
-                return Err(unsupported(FILE, &self.key("rope.scaling.type"), &format!("{kind} with rope_freqs.weight")));
+                return Err(unsupported(
+                    FILE,
+                    &self.key("rope.scaling.type"),
+                    &format!("{kind} with rope_freqs.weight"),
+                ));
             }
             (other, _) => return Err(unsupported(FILE, &self.key("rope.scaling.type"), other)),
         };
-        Ok(RopeConfig { theta: above(FILE, &self.key("rope.freq_base"), theta, 1.0)?, scaling })
+        Ok(RopeConfig {
+            theta: above(FILE, &self.key("rope.freq_base"), theta, 1.0)?,
+            scaling,
+        })
     }
 
     /// Older files give a factor and no type, which means linear.
     fn unnamed_scaling(self) -> Result<RopeScaling> {
         Ok(match self.number("rope.scale_linear")? {
-            Some(factor) if (factor - 1.0).abs() > f64::EPSILON => {
-                RopeScaling::Linear { factor: above(FILE, &self.key("rope.scale_linear"), factor, 0.0)? }
-            }
+            Some(factor) if (factor - 1.0).abs() > f64::EPSILON => RopeScaling::Linear {
+                factor: above(FILE, &self.key("rope.scale_linear"), factor, 0.0)?,
+            },
             _ => RopeScaling::None,
         })
     }
 
     fn yarn(self, positions: usize) -> Result<RopeScaling> {
         let factor = self.factor()?;
-        let original = self.number("rope.scaling.original_context_length")?.unwrap_or(positions as f64);
+        let original = self
+            .number("rope.scaling.original_context_length")?
+            .unwrap_or(positions as f64);
         let louder = self.number("rope.scaling.attn_factor")?.unwrap_or(1.0);
         let magnitude = louder * RopeScaling::yarn_magnitude(factor, 1.0);
         let beta = |key: &str, usual: f64| above(FILE, &self.key(key), self.number(key)?.unwrap_or(usual), 0.0);
@@ -158,13 +185,26 @@ impl Keys<'_> {
     fn factor(self) -> Result<f64> {
         let key = self.key("rope.scaling.factor");
         let factor = self.number("rope.scaling.factor")?;
-        above(FILE, &key, factor.ok_or_else(|| damaged(FILE, &format!("{key} is missing")))?, 0.0)
+        above(
+            FILE,
+            &key,
+            factor.ok_or_else(|| damaged(FILE, &format!("{key} is missing")))?,
+            0.0,
+        )
     }
 
     /// `rope_freqs.weight`: how Llama 3.1 and later stretch each pair.
     fn divisors(self, head_dim: usize) -> Result<Option<Vec<f32>>> {
-        let Some(tensor) = self.gguf.tensor("rope_freqs.weight")? else { return Ok(None) };
-        let divisors: Vec<f32> = tensor.bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let Some(tensor) = self.gguf.tensor("rope_freqs.weight")? else {
+            return Ok(None);
+        };
+        let divisors: Vec<f32> = tensor
+            .bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect();
         let right = tensor.kind == GgmlType::F32 && tensor.shape == [head_dim / 2];
         if !right || divisors.iter().any(|divisor| !divisor.is_finite() || *divisor <= 0.0) {
             return Err(Error::bad_model(format!(
@@ -183,11 +223,16 @@ impl Keys<'_> {
 
     fn count(self, key: &str, most: usize) -> Result<Option<usize>> {
         let key = self.key(key);
-        self.gguf.metadata().usize(&key)?.map(|count| within(FILE, &key, count, most)).transpose()
+        self.gguf
+            .metadata()
+            .usize(&key)?
+            .map(|count| within(FILE, &key, count, most))
+            .transpose()
     }
 
     fn need(self, key: &str, most: usize) -> Result<usize> {
-        self.count(key, most)?.ok_or_else(|| damaged(FILE, &format!("{} is missing", self.key(key))))
+        self.count(key, most)?
+            .ok_or_else(|| damaged(FILE, &format!("{} is missing", self.key(key))))
     }
 
     fn number(self, key: &str) -> Result<Option<f64>> {

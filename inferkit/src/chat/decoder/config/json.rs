@@ -42,7 +42,11 @@ impl DecoderConfig {
         let Value::Object(object) = value else {
             return Err(damaged(FILE, "no JSON object"));
         };
-        Keys { object: &object, prefix: "" }.decoder(has_output)
+        Keys {
+            object: &object,
+            prefix: "",
+        }
+        .decoder(has_output)
     }
 }
 
@@ -68,11 +72,20 @@ impl<'a> Keys<'a> {
         let head_dim = match self.count("head_dim", super::WIDEST_HEAD)? {
             Some(head_dim) => head_dim,
             None if hidden.is_multiple_of(heads) => hidden / heads,
-            None => return Err(damaged(FILE, &format!("hidden_size {hidden} does not split into {heads} heads"))),
+            None => {
+                return Err(damaged(
+                    FILE,
+                    &format!("hidden_size {hidden} does not split into {heads} heads"),
+                ));
+            }
         };
         let attention_bias = self.flag("attention_bias")?.unwrap_or(false);
         let positions = self.need("max_position_embeddings", super::LONGEST)?;
-        let experts = if family == Family::Qwen3Moe { Some(self.experts()?) } else { None };
+        let experts = if family == Family::Qwen3Moe {
+            Some(self.experts()?)
+        } else {
+            None
+        };
         DecoderConfig {
             architecture: self.text("model_type")?.unwrap_or_default().to_owned(),
             vocabulary: self.need("vocab_size", super::MOST_TOKENS)?,
@@ -99,7 +112,10 @@ impl<'a> Keys<'a> {
     }
 
     fn family(self) -> Result<Family> {
-        let architecture = self.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
+        let architecture = self
+            .get("architectures")
+            .and_then(|list| list.get(0))
+            .and_then(Value::as_str);
         match (architecture, self.text("model_type")?) {
             (Some("LlamaForCausalLM"), _) | (None, Some("llama")) => Ok(Family::Llama),
             (Some("Qwen2ForCausalLM"), _) | (None, Some("qwen2")) => Ok(Family::Qwen2),
@@ -133,7 +149,11 @@ impl<'a> Keys<'a> {
     fn layers(self, family: Family) -> Result<Vec<LayerConfig>> {
         let count = self.need("num_hidden_layers", super::MOST_LAYERS)?;
         let sliding = family != Family::Llama && self.flag("use_sliding_window")?.unwrap_or(false);
-        let window = if sliding { self.count("sliding_window", super::LONGEST)? } else { None };
+        let window = if sliding {
+            self.count("sliding_window", super::LONGEST)?
+        } else {
+            None
+        };
         let windowed = self.windowed_layers(family, count, window.is_some())?;
         let step = self.count("decoder_sparse_step", super::MOST_LAYERS)?.unwrap_or(1);
         let dense = self.list("mlp_only_layers")?;
@@ -149,15 +169,19 @@ impl<'a> Keys<'a> {
         let types = self.list("layer_types")?;
         if types.is_empty() || family == Family::Llama {
             let first = match family {
-                Family::Qwen2 | Family::Qwen3 if sliding => {
-                    self.number("max_window_layers")?.unwrap_or(28.0).clamp(0.0, count as f64)
-                }
+                Family::Qwen2 | Family::Qwen3 if sliding => self
+                    .number("max_window_layers")?
+                    .unwrap_or(28.0)
+                    .clamp(0.0, count as f64),
                 _ => 0.0,
             };
             return Ok((0..count).map(|layer| layer as f64 >= first).collect());
         }
         if types.len() != count {
-            return Err(damaged(FILE, &format!("layer_types names {} of {count} layers", types.len())));
+            return Err(damaged(
+                FILE,
+                &format!("layer_types names {} of {count} layers", types.len()),
+            ));
         }
         let is_windowed = |kind: &Value| match kind.as_str() {
             Some("full_attention") => Ok(false),
@@ -169,7 +193,10 @@ impl<'a> Keys<'a> {
 
     /// The object that holds the rotary positions: `rope_parameters` of transformers 5, `rope_scaling` of 4.
     fn rope_keys(self) -> Result<Option<Keys<'a>>> {
-        for (key, prefix) in [("rope_parameters", "rope_parameters."), ("rope_scaling", "rope_scaling.")] {
+        for (key, prefix) in [
+            ("rope_parameters", "rope_parameters."),
+            ("rope_scaling", "rope_scaling."),
+        ] {
             match self.get(key) {
                 Some(Value::Object(object)) => return Ok(Some(Keys { object, prefix })),
                 Some(_) => return Err(damaged(FILE, &format!("{key} is no object"))),
@@ -183,12 +210,21 @@ impl<'a> Keys<'a> {
         let keys = self.rope_keys()?;
         let inner = keys.map(|keys| keys.number("rope_theta")).transpose()?.flatten();
         let theta = inner.or(self.number("rope_theta")?).unwrap_or(10_000.0);
-        let rotated = keys.map(|keys| keys.number("partial_rotary_factor")).transpose()?.flatten();
-        if rotated.or(self.number("partial_rotary_factor")?).is_some_and(|part| part < 1.0) {
+        let rotated = keys
+            .map(|keys| keys.number("partial_rotary_factor"))
+            .transpose()?
+            .flatten();
+        if rotated
+            .or(self.number("partial_rotary_factor")?)
+            .is_some_and(|part| part < 1.0)
+        {
             return Err(unsupported(FILE, "partial_rotary_factor", "below 1"));
         }
         let scaling = keys.map_or(Ok(RopeScaling::None), |keys| keys.scaling(positions))?;
-        Ok(RopeConfig { theta: above(FILE, "rope_theta", theta, 1.0)?, scaling })
+        Ok(RopeConfig {
+            theta: above(FILE, "rope_theta", theta, 1.0)?,
+            scaling,
+        })
     }
 
     fn rope_type(self) -> Result<&'a str> {
@@ -202,7 +238,9 @@ impl<'a> Keys<'a> {
     fn scaling(self, positions: usize) -> Result<RopeScaling> {
         match self.rope_type()? {
             "default" => Ok(RopeScaling::None),
-            "linear" => Ok(RopeScaling::Linear { factor: self.positive("factor")? }),
+            "linear" => Ok(RopeScaling::Linear {
+                factor: self.positive("factor")?,
+            }),
             "llama3" => Ok(RopeScaling::Llama3 {
                 factor: self.positive("factor")?,
                 low_frequency_factor: self.positive("low_freq_factor")?,
@@ -216,15 +254,20 @@ impl<'a> Keys<'a> {
 
     fn yarn(self, positions: usize) -> Result<RopeScaling> {
         let factor = self.positive("factor")?;
-        let magnitude = match (self.number("attention_factor")?, self.number("mscale")?, self.number("mscale_all_dim")?)
-        {
+        let magnitude = match (
+            self.number("attention_factor")?,
+            self.number("mscale")?,
+            self.number("mscale_all_dim")?,
+        ) {
             (Some(factor), _, _) => factor,
             (None, Some(slope), Some(all)) if slope != 0.0 && all != 0.0 => {
                 RopeScaling::yarn_magnitude(factor, slope) / RopeScaling::yarn_magnitude(factor, all)
             }
             _ => RopeScaling::yarn_magnitude(factor, 1.0),
         };
-        let original = self.number("original_max_position_embeddings")?.unwrap_or(positions as f64);
+        let original = self
+            .number("original_max_position_embeddings")?
+            .unwrap_or(positions as f64);
         Ok(RopeScaling::Yarn {
             factor,
             original_positions: above(FILE, "original_max_position_embeddings", original, 0.0)?,
@@ -266,24 +309,33 @@ impl<'a> Keys<'a> {
     }
 
     fn need(self, key: &str, most: usize) -> Result<usize> {
-        self.count(key, most)?.ok_or_else(|| damaged(FILE, &format!("{key} is missing")))
+        self.count(key, most)?
+            .ok_or_else(|| damaged(FILE, &format!("{key} is missing")))
     }
 
     fn number(self, key: &str) -> Result<Option<f64>> {
-        self.get(key).map(|value| value.as_f64().ok_or_else(|| self.wrong(key, "a number"))).transpose()
+        self.get(key)
+            .map(|value| value.as_f64().ok_or_else(|| self.wrong(key, "a number")))
+            .transpose()
     }
 
     fn positive(self, key: &str) -> Result<f64> {
-        let value = self.number(key)?.ok_or_else(|| damaged(FILE, &format!("{}{key} is missing", self.prefix)))?;
+        let value = self
+            .number(key)?
+            .ok_or_else(|| damaged(FILE, &format!("{}{key} is missing", self.prefix)))?;
         above(FILE, key, value, 0.0)
     }
 
     fn flag(self, key: &str) -> Result<Option<bool>> {
-        self.get(key).map(|value| value.as_bool().ok_or_else(|| self.wrong(key, "true or false"))).transpose()
+        self.get(key)
+            .map(|value| value.as_bool().ok_or_else(|| self.wrong(key, "true or false")))
+            .transpose()
     }
 
     fn text(self, key: &str) -> Result<Option<&'a str>> {
-        self.get(key).map(|value| value.as_str().ok_or_else(|| self.wrong(key, "a text"))).transpose()
+        self.get(key)
+            .map(|value| value.as_str().ok_or_else(|| self.wrong(key, "a text")))
+            .transpose()
     }
 
     fn list(self, key: &str) -> Result<&'a [Value]> {
