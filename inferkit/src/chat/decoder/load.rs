@@ -280,14 +280,14 @@ impl<'a> Loader<'a> {
     }
 
     fn linear(&mut self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear> {
-        self.rearranged(name, shape, bias, |stored| Ok(stored))
+        self.rearranged(name, shape, bias, Ok)
     }
 
     /// A linear layer whose output is turned by position: its rows become half-split.
     fn turned(&mut self, name: &str, shape: [usize; 2], bias: bool) -> Result<Linear> {
         let (interleaved, head_dim) = (self.config.interleaved, self.config.head_dim);
         self.rearranged(name, shape, bias, |stored| match interleaved {
-            true => stored.rows_to_half_split(head_dim),
+            true => stored.into_half_split(head_dim),
             false => Ok(stored),
         })
     }

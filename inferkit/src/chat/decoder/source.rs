@@ -195,7 +195,7 @@ pub(super) fn resident_bytes(tensor: &StoredTensor<'_>, placement: &Placement) -
         .iter()
         .fold(1_u64, |product, size| product.saturating_mul(*size as u64));
     match tensor.encoding {
-        Encoding::Blocks(dtype) if !placement.widen_blocks => {
+        Encoding::Blocks(dtype) if placement.keeps_blocks(tensor) => {
             let stored = tensor.bytes.len() as u64;
             if placement.device.is_cpu() {
                 stored.saturating_add(repacked_bytes(dtype, &tensor.shape))
