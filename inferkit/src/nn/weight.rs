@@ -71,7 +71,9 @@ impl Placement {
     /// panics inside a worker, which ends every later product of the process: such tensors are widened. No
     /// published model has them.
     pub(crate) fn keeps_blocks(&self, tensor: &StoredTensor<'_>) -> bool {
-        let Encoding::Blocks(dtype) = tensor.encoding else { return false };
+        let Encoding::Blocks(dtype) = tensor.encoding else {
+            return false;
+        };
         let paired = matches!(dtype, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1);
         let row = tensor.shape.last().copied().unwrap_or(0);
         !self.widen_blocks && (!paired || (row / dtype.block_size()).is_multiple_of(2))
