@@ -10,8 +10,13 @@
 
 mod answer;
 mod check;
+mod decoder;
 mod engine;
+mod files;
 mod model;
+
 mod runner;
 mod sampler;
 mod text;
+
+
