@@ -1,14 +1,10 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod catalog;
 mod chat;
 mod doctor;
 mod error;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the decoders and the text layer, which read models, sit above this floor"
-)]
 mod formats;
 mod hub;
 mod job;
@@ -24,6 +20,8 @@ pub use doctor::DependencyKind;
 pub use doctor::DependencyStatus;
 pub use doctor::InspectOptions;
 pub use doctor::inspect;
+pub use chat::QwenModel;
+pub use chat::QwenOptions;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;

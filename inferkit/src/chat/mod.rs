@@ -14,9 +14,10 @@ mod decoder;
 mod engine;
 mod files;
 mod model;
-
+mod qwen;
 mod runner;
 mod sampler;
 mod text;
 
-
+pub use qwen::QwenModel;
+pub use qwen::QwenOptions;
