@@ -1,8 +1,11 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod catalog;
+mod chat;
 mod doctor;
 mod error;
+mod formats;
 mod hub;
 mod job;
 mod monitor;
@@ -17,6 +20,8 @@ pub use doctor::DependencyKind;
 pub use doctor::DependencyStatus;
 pub use doctor::InspectOptions;
 pub use doctor::inspect;
+pub use chat::QwenModel;
+pub use chat::QwenOptions;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;

@@ -8,4 +8,16 @@
 //! **Invariant:** the engine knows a model only as a [`runner::Runner`] and a text layer; families
 //! differ by a configuration, not by copies of code.
 
+mod answer;
+mod check;
+mod decoder;
+mod engine;
+mod files;
+mod model;
+mod qwen;
 mod runner;
+mod sampler;
+mod text;
+
+pub use qwen::QwenModel;
+pub use qwen::QwenOptions;

@@ -1,102 +1,132 @@
-//! Which device and which number type a model gets.
+//! The device a model computes on: one door for all of them.
+//!
+//! ```text
+//! auto ─▶ CUDA, if built in and usable ─▶ Metal, if built in and usable ─▶ CPU
+//! cuda:1, metal, cpu ─▶ that one or an error that says what to do
+//! ```
+//!
+//! **Invariant:** no other code calls a constructor of a device, and none asks which device it is on.
 
-use std::fmt;
-use std::str::FromStr;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "device/no_cuda.rs"]
+mod cuda;
+#[cfg(feature = "metal")]
+mod metal;
+#[cfg(not(feature = "metal"))]
+#[path = "device/no_metal.rs"]
+mod metal;
+
+use candle_core::DType;
 
 use crate::error::Error;
 use crate::error::RequestFault;
+use crate::error::Result;
+use crate::nn::DevicePreference;
+use crate::nn::DtypePreference;
 
-/// Which device a model should run on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DevicePreference {
-    /// The best there is: CUDA, Metal, else the CPU; which one it became is told.
-    #[default]
-    Auto,
-    /// The processor.
-    Cpu,
-    /// The CUDA device of that index; its absence is an error.
-    Cuda(usize),
-    /// Apple's GPU; its absence is an error.
-    Metal,
+/// A device that is ready to compute, and why it was chosen.
+#[derive(Debug, Clone)]
+pub(crate) struct Device {
+    candle: candle_core::Device,
+    name: String,
+    reason: String,
 }
 
-impl fmt::Display for DevicePreference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => formatter.write_str("auto"),
-            Self::Cpu => formatter.write_str("cpu"),
-            Self::Cuda(index) => write!(formatter, "cuda:{index}"),
-            Self::Metal => formatter.write_str("metal"),
+/// Why a device cannot be used, as a sentence that says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unusable(pub(crate) String);
+
+impl Device {
+    /// Opens the preferred device. [`DevicePreference::Auto`] always succeeds: there is a CPU.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] with the field `device` when a named device is not built in or not usable.
+    pub(crate) fn open(preference: DevicePreference) -> Result<Self> {
+        let opened = match preference {
+            DevicePreference::Cpu => Ok(Self::cpu("asked for")),
+            DevicePreference::Cuda(index) => Self::cuda(index, "asked for"),
+            DevicePreference::Metal => Self::metal("asked for"),
+            DevicePreference::Auto => Ok(Self::best()),
+        };
+        let device = opened.map_err(|Unusable(why)| {
+            let message = format!("device {preference} cannot be used: {why}, or choose device auto or cpu");
+            Error::invalid(RequestFault::UnsupportedValue, "device", message)
+        })?;
+        tracing::info!(device = %device.name, asked = %preference, reason = %device.reason, "device opened");
+        Ok(device)
+    }
+
+    fn best() -> Self {
+        let no_cuda = match Self::cuda(0, "the first CUDA device is usable") {
+            Ok(device) => return device,
+            Err(Unusable(why)) => why,
+        };
+        match Self::metal("Metal is usable") {
+            Ok(device) => device,
+            Err(Unusable(no_metal)) => Self::cpu(&format!("no CUDA ({no_cuda}), no Metal ({no_metal})")),
         }
     }
-}
 
-impl FromStr for DevicePreference {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            "metal" => Ok(Self::Metal),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|index| index.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| {
-                    Error::invalid(
-                        RequestFault::InvalidValue,
-                        "device",
-                        format!("device {text:?} is unknown; use auto, cpu, cuda:0 or metal"),
-                    )
-                }),
+    fn cpu(reason: &str) -> Self {
+        Self {
+            candle: candle_core::Device::Cpu,
+            name: "cpu".to_owned(),
+            reason: reason.to_owned(),
         }
     }
-}
 
-/// Which type a model's weights should have in memory.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum DtypePreference {
-    /// As the file has them, where the device computes with that type well.
-    #[default]
-    Auto,
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-    /// 16-bit brain floats.
-    Bf16,
-}
-
-impl fmt::Display for DtypePreference {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Auto => "auto",
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
+    fn cuda(index: usize, reason: &str) -> Result<Self, Unusable> {
+        let candle = cuda::open(index)?;
+        Ok(Self {
+            candle,
+            name: format!("cuda:{index}"),
+            reason: reason.to_owned(),
         })
     }
-}
 
-impl FromStr for DtypePreference {
-    type Err = Error;
+    fn metal(reason: &str) -> Result<Self, Unusable> {
+        Ok(Self {
+            candle: metal::open()?,
+            name: "metal".to_owned(),
+            reason: reason.to_owned(),
+        })
+    }
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            "bf16" => Ok(Self::Bf16),
-            _ => Err(Error::invalid(
-                RequestFault::InvalidValue,
-                "dtype",
-                format!("dtype {text:?} is unknown; use auto, f32, f16 or bf16"),
-            )),
+    /// Its name as configuration and status write it: `cpu`, `cuda:0`, `metal`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Why it was chosen, for log and dashboard.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The handle that tensors are made with.
+    pub(crate) fn candle(&self) -> &candle_core::Device {
+        &self.candle
+    }
+
+    /// The type to compute with, where the file holds weights of `stored`.
+    ///
+    /// On the CPU `auto` means f32 whatever the file holds: candle's bf16 products widen the whole weight
+    /// matrix on each call (`kernels.md`, section 2), and f32 meets the goldens. The price is memory, twice
+    /// that of a 16-bit file.
+    pub(crate) fn compute_dtype(&self, preference: DtypePreference, stored: DType) -> DType {
+        match preference {
+            DtypePreference::F32 => DType::F32,
+            DtypePreference::F16 => DType::F16,
+            DtypePreference::Bf16 => DType::BF16,
+            DtypePreference::Auto if self.candle.is_cpu() => DType::F32,
+            DtypePreference::Auto => stored,
         }
+    }
+
+    /// Tokens a key/value block holds: one panel of the CPU's kernels, or a tile of the GPU's.
+    pub(crate) fn block_size(&self) -> usize {
+        if self.candle.is_cpu() { 32 } else { 64 }
     }
 }
 
@@ -105,30 +135,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_preference_reads_back_as_it_is_written() {
-        for device in [
-            DevicePreference::Auto,
-            DevicePreference::Cpu,
-            DevicePreference::Cuda(3),
-            DevicePreference::Metal,
-        ] {
-            assert_eq!(device.to_string().parse::<DevicePreference>().unwrap(), device);
-        }
-        for dtype in [
-            DtypePreference::Auto,
-            DtypePreference::F32,
-            DtypePreference::F16,
-            DtypePreference::Bf16,
-        ] {
-            assert_eq!(dtype.to_string().parse::<DtypePreference>().unwrap(), dtype);
-        }
+    fn the_processor_is_always_there_and_auto_says_why_it_chose() {
+        assert_eq!(Device::open(DevicePreference::Cpu).unwrap().name(), "cpu");
+        assert!(!Device::open(DevicePreference::Auto).unwrap().reason().is_empty());
     }
 
     #[test]
-    fn an_unknown_preference_is_refused_with_the_known_ones() {
-        let error = "gpu".parse::<DevicePreference>().unwrap_err();
-        assert_eq!(error.param(), Some("device"));
-        assert!(error.to_string().contains("auto, cpu, cuda:0 or metal"), "{error}");
-        assert!("q9".parse::<DtypePreference>().is_err());
+    fn a_named_device_that_is_not_there_is_an_error_that_says_what_to_do() {
+        let error = Device::open(DevicePreference::Cuda(97)).unwrap_err();
+        assert_eq!((error.code(), error.param()), ("unsupported_value", Some("device")));
+        assert!(error.to_string().contains("choose device auto or cpu"), "{error}");
+    }
+
+    #[test]
+    fn the_processor_computes_in_f32_unless_told_otherwise() {
+        let device = Device::open(DevicePreference::Cpu).unwrap();
+        assert_eq!(device.compute_dtype(DtypePreference::Auto, DType::BF16), DType::F32);
+        assert_eq!(device.compute_dtype(DtypePreference::F16, DType::BF16), DType::F16);
     }
 }

@@ -1,8 +1,48 @@
 //! Layers that model families share, and all that differs by device.
 //!
+//! ```text
+//! preference ─▶ device            which device and number type a model gets
+//! formats' tensors ─▶ weight ─▶ linear, embedding, norm ─▶ mlp, moe
+//! rope: angles of positions       paged: keys and values in blocks, attention over them
+//! ```
+//!
+//! A layer takes candle tensors of shape `[t, width]` and returns the same; it does not know which model it
+//! belongs to, nor what its weights were stored as.
+//!
 //! **Invariant:** device differences end here; a model never asks which device it is on.
 
 mod device;
+mod embedding;
+mod fault;
+mod linear;
+mod mlp;
+mod moe;
+mod norm;
+mod paged;
+mod preference;
+mod rope;
+mod weight;
 
-pub use device::DevicePreference;
-pub use device::DtypePreference;
+pub use preference::DevicePreference;
+pub use preference::DtypePreference;
+
+pub(crate) use device::Device;
+pub(crate) use embedding::Embedding;
+pub(crate) use fault::device_fault;
+pub(crate) use linear::Linear;
+pub(crate) use mlp::Mlp;
+pub(crate) use moe::Mixture;
+pub(crate) use moe::Routing;
+pub(crate) use norm::RmsNorm;
+pub(crate) use paged::AttentionPlan;
+pub(crate) use paged::CacheShape;
+pub(crate) use paged::PagedCache;
+pub(crate) use paged::SequencePlan;
+pub(crate) use rope::RopeConfig;
+pub(crate) use rope::RopeScaling;
+pub(crate) use rope::RotaryTable;
+pub(crate) use rope::Rotation;
+pub(crate) use weight::Encoding;
+pub(crate) use weight::Placement;
+pub(crate) use weight::StoredTensor;
+pub(crate) use weight::Weight;

@@ -1,0 +1,199 @@
+//! How many requests wait and run, and whether the engine is alive: what callers and the engine share.
+
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::UnavailableFault;
+use crate::task::QueueDepth;
+
+/// Bounds of the advice when to try again, as HTTP clients honour it (`Retry-After`, 1 to 60 s).
+const SOONEST: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(60);
+
+/// Weight of the newest request in the mean time of one.
+const NEWEST: f64 = 0.2;
+
+/// Counts requests. Each moves `admit` → `start` → `end`, or `admit` → `give_up`.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    max_queued: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    waiting: usize,
+    running: usize,
+    /// Requests that the engine could start at once.
+    spare: usize,
+    mean_seconds: f64,
+    /// Why the engine takes no more requests.
+    closed: Option<Error>,
+}
+
+impl Ledger {
+    /// A ledger with room for `max_queued` waiting requests beside `spare` that start at once.
+    pub(super) const fn new(max_queued: usize, spare: usize) -> Self {
+        let counts = Counts {
+            waiting: 0,
+            running: 0,
+            spare,
+            mean_seconds: 1.0,
+            closed: None,
+        };
+        Self {
+            max_queued,
+            counts: Mutex::new(counts),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Whole numbers are right whoever panicked while holding them.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place in the line.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the line is full or the engine has ended.
+    pub(super) fn admit(&self) -> Result<()> {
+        let mut counts = self.counts();
+        if let Some(error) = &counts.closed {
+            return Err(error.clone());
+        }
+        if counts.waiting >= self.max_queued + counts.spare {
+            let message = format!(
+                "{} requests wait for this model already; try again later",
+                counts.waiting
+            );
+            return Err(
+                Error::unavailable(UnavailableFault::QueueFull, message).with_retry_after(counts.time_to_drain())
+            );
+        }
+        counts.waiting += 1;
+        Ok(())
+    }
+
+    /// A waiting request begins.
+    pub(super) fn start(&self) {
+        let mut counts = self.counts();
+        counts.waiting = counts.waiting.saturating_sub(1);
+        counts.running += 1;
+    }
+
+    /// A waiting request ends without having begun.
+    pub(super) fn give_up(&self) {
+        let mut counts = self.counts();
+        counts.waiting = counts.waiting.saturating_sub(1);
+    }
+
+    /// A running request ends, `time` after it began.
+    pub(super) fn end(&self, time: Duration) {
+        let mut counts = self.counts();
+        counts.running = counts.running.saturating_sub(1);
+        counts.mean_seconds += NEWEST * (time.as_secs_f64() - counts.mean_seconds);
+    }
+
+    /// Notes how many requests could start at once.
+    pub(super) fn set_spare(&self, spare: usize) {
+        self.counts().spare = spare;
+    }
+
+    /// From here on every request is refused with `error`; the first reason stays.
+    pub(super) fn close(&self, error: Error) {
+        self.counts().closed.get_or_insert(error);
+    }
+
+    /// Why the engine takes no more requests, if it does not.
+    pub(super) fn closed(&self) -> Option<Error> {
+        self.counts().closed.clone()
+    }
+
+    /// Requests at work and in line.
+    pub(super) fn depth(&self) -> QueueDepth {
+        let counts = self.counts();
+        QueueDepth::new(counts.running, counts.waiting)
+    }
+
+    /// When the line should be empty, as a time to wait.
+    pub(super) fn time_to_drain(&self) -> Duration {
+        self.counts().time_to_drain()
+    }
+}
+
+impl Counts {
+    fn time_to_drain(&self) -> Duration {
+        let seconds = self.mean_seconds * self.waiting as f64 / self.running.max(1) as f64;
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(LATEST)
+            .clamp(SOONEST, LATEST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_line_refuses_and_says_when_to_come_back() {
+        let ledger = Ledger::new(2, 0);
+        ledger.admit().unwrap();
+        ledger.admit().unwrap();
+        let Error::Unavailable {
+            code,
+            retry_after,
+            message,
+            ..
+        } = ledger.admit().unwrap_err()
+        else {
+            panic!("a full line is unavailable");
+        };
+        assert_eq!(
+            (code, retry_after),
+            (UnavailableFault::QueueFull, Some(Duration::from_secs(2)))
+        );
+        assert!(message.starts_with("2 requests wait"), "{message}");
+
+        ledger.start();
+        assert_eq!(ledger.depth(), QueueDepth::new(1, 1));
+        ledger.admit().unwrap();
+        ledger.give_up();
+        ledger.end(Duration::from_secs(1));
+        assert_eq!(ledger.depth(), QueueDepth::new(0, 1));
+    }
+
+    #[test]
+    fn free_places_at_work_count_beside_the_line() {
+        let ledger = Ledger::new(0, 1);
+        ledger.admit().unwrap();
+        assert_eq!(ledger.admit().unwrap_err().code(), "queue_full");
+        ledger.set_spare(2);
+        ledger.admit().unwrap();
+    }
+
+    #[test]
+    fn the_advice_stays_between_a_second_and_a_minute() {
+        let ledger = Ledger::new(100, 0);
+        for _ in 0..100 {
+            ledger.admit().unwrap();
+        }
+        assert_eq!(ledger.time_to_drain(), LATEST);
+        for _ in 0..100 {
+            ledger.give_up();
+        }
+        assert_eq!(ledger.time_to_drain(), SOONEST);
+    }
+
+    #[test]
+    fn a_closed_ledger_refuses_with_its_first_reason() {
+        let ledger = Ledger::new(1, 1);
+        ledger.close(Error::internal("first"));
+        ledger.close(Error::internal("second"));
+        assert_eq!(ledger.admit().unwrap_err().to_string(), "first");
+        assert_eq!(ledger.closed().unwrap().to_string(), "first");
+    }
+}

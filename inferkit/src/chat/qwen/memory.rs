@@ -1,0 +1,233 @@
+//! How much memory a chat model takes: whether its weights fit, and how much of the rest becomes cache.
+
+use crate::chat::decoder::CacheSize;
+use crate::chat::decoder::MemoryEstimate;
+use crate::error::Error;
+use crate::error::Result;
+use crate::error::UnavailableFault;
+use crate::monitor::GpuMonitor;
+use crate::monitor::HostMonitor;
+
+/// Longest context unless asked for more: few conversations are longer, and cache is dear.
+pub(super) const LONGEST_BY_DEFAULT: usize = 32_768;
+
+/// Full contexts that the cache holds if memory allows.
+const CONTEXTS: usize = 4;
+
+/// The part of the free memory beside the weights that the cache takes of its own accord.
+const SHARE: u64 = 4;
+
+/// Fewest tokens of cache that are of use: a question and an answer.
+const LEAST_TOKENS: usize = 1024;
+
+/// What is wanted of a model.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wish {
+    pub(super) max_model_len: usize,
+    /// Longest sequence that the model is made for.
+    pub(super) made_for: usize,
+    /// Most bytes of weights and cache together.
+    pub(super) budget: Option<u64>,
+    pub(super) block_size: usize,
+    /// Whether an estimate that does not fit is ignored.
+    pub(super) force: bool,
+}
+
+/// What a model gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MemoryPlan {
+    pub(super) cache: CacheSize,
+    pub(super) max_model_len: usize,
+}
+
+/// Divides the `available` bytes, where they are known, into weights and cache.
+///
+/// # Errors
+/// [`Error::Unavailable`] (`insufficient_memory`) with both numbers when weights and the least useful cache
+/// exceed what is available or the budget.
+pub(super) fn plan(estimate: &MemoryEstimate, wish: &Wish, available: Option<u64>) -> Result<MemoryPlan> {
+    let max_model_len = wish.max_model_len.min(wish.made_for).max(1);
+    let token_bytes = estimate.cache_bytes_per_token.max(1);
+    let least = LEAST_TOKENS.min(max_model_len);
+    let least_bytes = (round_up(least, wish.block_size) as u64).saturating_mul(token_bytes);
+    let needed = estimate.weights_bytes.saturating_add(least_bytes);
+    let limit = [available, wish.budget].into_iter().flatten().min();
+    if !wish.force
+        && let Some(limit) = limit.filter(|&limit| limit < needed)
+    {
+        return Err(too_little(estimate.weights_bytes, least_bytes, limit, wish.budget));
+    }
+    let most_bytes = match (wish.budget, limit) {
+        (Some(_), limit) => limit.map(|limit| limit.saturating_sub(estimate.weights_bytes)),
+        (None, Some(free)) => Some(free.saturating_sub(estimate.weights_bytes) / SHARE),
+        (None, None) => None,
+    };
+    let most = most_bytes.map_or(usize::MAX, |bytes| {
+        usize::try_from(bytes / token_bytes).unwrap_or(usize::MAX)
+    });
+    // A budget is meant to be used; left to itself, the cache stops at a few contexts.
+    let wanted = if wish.budget.is_some() {
+        usize::MAX
+    } else {
+        max_model_len.saturating_mul(CONTEXTS)
+    };
+    let tokens = wanted.min(most).min(MOST_TOKENS).max(least);
+    let cache = CacheSize {
+        blocks: tokens.div_ceil(wish.block_size).saturating_add(1),
+        block_size: wish.block_size,
+    };
+    Ok(MemoryPlan { cache, max_model_len })
+}
+
+/// Slots are counted in 32 bits; this leaves room for rounding up.
+const MOST_TOKENS: usize = 1 << 31;
+
+const fn round_up(tokens: usize, block_size: usize) -> usize {
+    // One block more is block 0.
+    (tokens.div_ceil(block_size) + 1) * block_size
+}
+
+fn too_little(weights: u64, cache: u64, limit: u64, budget: Option<u64>) -> Error {
+    let needed = weights.saturating_add(cache);
+    let (what, remedy) = if budget == Some(limit) {
+        ("the memory budget is", "raise memory_budget or choose a smaller model")
+    } else {
+        (
+            "free are",
+            "unload another model, choose a smaller one, or load with force",
+        )
+    };
+    let message = format!(
+        "loading needs {needed} bytes ({weights} of weights, {cache} of cache at least), and {what} {limit} bytes: \
+         {remedy}"
+    );
+    Error::unavailable(UnavailableFault::InsufficientMemory, message)
+}
+
+/// The bytes that are free on the device of that name, if the machine tells.
+pub(super) fn available(device: &str) -> Option<u64> {
+    if let Some(index) = device.strip_prefix("cuda:") {
+        let gpus = GpuMonitor::new().sample().gpus;
+        let gpu = gpus.into_iter().find(|gpu| index.parse() == Ok(gpu.index))?;
+        return gpu.memory_free_bytes;
+    }
+    let host = HostMonitor::new([]).sample();
+    let in_group = match (host.cgroup_memory_limit_bytes, host.process.rss_bytes) {
+        (Some(limit), Some(used)) => Some(limit.saturating_sub(used)),
+        (limit, None) => limit,
+        (None, Some(_)) => None,
+    };
+    [host.memory_available_bytes, in_group].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ESTIMATE: MemoryEstimate = MemoryEstimate {
+        weights_bytes: 1_000_000,
+        cache_bytes_per_token: 100,
+    };
+    const WISH: Wish = Wish {
+        max_model_len: 32_768,
+        made_for: 40_960,
+        budget: None,
+        block_size: 32,
+        force: false,
+    };
+
+    fn tokens(wish: &Wish, available: Option<u64>) -> usize {
+        let plan = plan(&ESTIMATE, wish, available).unwrap();
+        (plan.cache.blocks - 1) * plan.cache.block_size
+    }
+
+    #[test]
+    fn with_memory_in_plenty_the_cache_holds_four_contexts() {
+        assert_eq!(tokens(&WISH, Some(1 << 40)), 4 * 32_768);
+        assert_eq!(tokens(&WISH, None), 4 * 32_768);
+        assert_eq!(
+            tokens(
+                &Wish {
+                    max_model_len: 100,
+                    ..WISH
+                },
+                None
+            ),
+            416,
+            "in whole blocks"
+        );
+    }
+
+    #[test]
+    fn the_context_is_never_longer_than_the_model_is_made_for() {
+        assert_eq!(
+            plan(&ESTIMATE, &Wish { made_for: 512, ..WISH }, None)
+                .unwrap()
+                .max_model_len,
+            512
+        );
+    }
+
+    #[test]
+    fn of_scarce_memory_the_cache_takes_a_quarter_and_never_less_than_is_useful() {
+        assert_eq!(tokens(&WISH, Some(1_000_000 + 1_280_000)), 3200);
+        assert_eq!(tokens(&WISH, Some(1_000_000 + 110_000)), 1024);
+    }
+
+    #[test]
+    fn a_budget_is_used_whole_and_bounded_by_what_is_free() {
+        let wish = Wish {
+            budget: Some(1_000_000 + 640_000),
+            ..WISH
+        };
+        assert_eq!(tokens(&wish, Some(1 << 40)), 6400);
+        assert_eq!(tokens(&wish, Some(1_320_000)), 3200);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_both_numbers_unless_forced() {
+        let error = plan(&ESTIMATE, &WISH, Some(1_050_000)).unwrap_err();
+        assert_eq!(error.code(), "insufficient_memory");
+        let message = error.to_string();
+        assert!(
+            message.contains("needs 1105600 bytes") && message.contains("free are 1050000 bytes"),
+            "{message}"
+        );
+
+        let wish = Wish {
+            budget: Some(900_000),
+            ..WISH
+        };
+        let error = plan(&ESTIMATE, &wish, Some(1 << 40)).unwrap_err();
+        assert!(error.to_string().contains("raise memory_budget"), "{error}");
+        assert_eq!(tokens(&Wish { force: true, ..WISH }, Some(1_050_000)), 1024);
+    }
+
+    #[test]
+    fn numbers_at_the_edge_do_not_overflow() {
+        let huge = MemoryEstimate {
+            weights_bytes: u64::MAX,
+            cache_bytes_per_token: u64::MAX,
+        };
+        assert!(plan(&huge, &WISH, Some(u64::MAX)).is_ok());
+        let none = MemoryEstimate {
+            weights_bytes: 0,
+            cache_bytes_per_token: 0,
+        };
+        plan(
+            &none,
+            &Wish {
+                budget: Some(u64::MAX),
+                ..WISH
+            },
+            None,
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn this_machine_tells_what_is_free() {
+        assert!(available("cpu").is_none_or(|bytes| bytes > 0));
+        assert_eq!(available("cuda:97"), None);
+    }
+}

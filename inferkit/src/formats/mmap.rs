@@ -1,0 +1,183 @@
+//! A file seen as a slice of bytes, without reading it first.
+//!
+//! This is the one place of the library with `unsafe`. Weights are read once, in the order in which they are
+//! packed, and never copied whole; the kernel drops the pages again when memory is short.
+//!
+//! **Invariant:** the length of [`MappedFile::bytes`] never changes after the file was opened.
+
+use std::fs::File;
+use std::fs::FileType;
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+use crate::error::Error;
+use crate::error::Result;
+use crate::formats::shown;
+
+/// A regular file in memory, read-only.
+#[derive(Debug)]
+pub(crate) struct MappedFile {
+    path: PathBuf,
+    /// `None` for an empty file, which cannot be mapped.
+    map: Option<Mmap>,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`, following symbolic links (the hub's cache consists of them).
+    ///
+    /// A file that is cut short by somebody else while it is mapped ends the process with `SIGBUS` when the lost
+    /// part is touched; no reader can prevent that. Replacing a file by a rename, as downloads do, and deleting it
+    /// are both harmless.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] when there is no such file, it may not be read, or it is a folder, a device or a pipe.
+    pub(crate) fn open(path: &Path) -> Result<Arc<Self>> {
+        // Asked before opening too, since opening a pipe waits for a writer.
+        let described = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
+        refuse_all_but_files(path, &described)?;
+        let file = File::open(path).map_err(|error| unreadable(path, error))?;
+        let described = file.metadata().map_err(|error| unreadable(path, error))?;
+        refuse_all_but_files(path, &described)?;
+        let map = if described.len() == 0 {
+            None
+        } else {
+            Some(map_read_only(&file).map_err(|error| unreadable(path, error))?)
+        };
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            map,
+        }))
+    }
+
+    /// The whole file. Nothing aligns what lies inside.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+
+    /// Where the file was found.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[allow(
+    unsafe_code,
+    reason = "mapping a file has no safe form: the type system cannot see who else writes to it"
+)]
+fn map_read_only(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the slice made from a map must not change while it is borrowed. The map is read-only, so no code here
+    // writes through it, and `hub` writes to other names and renames, so that an opened file keeps its content. A
+    // foreign process that writes into the file in place breaks this promise. Two habits of the readers keep that
+    // without consequence for memory safety in practice: bounds come from the map's length, which is fixed, and
+    // text is copied before it is checked to be UTF-8, so no `str` ever lies in the map.
+    unsafe { Mmap::map(file) }
+}
+
+fn refuse_all_but_files(path: &Path, described: &Metadata) -> Result<()> {
+    if described.is_file() {
+        return Ok(());
+    }
+    Err(Error::bad_model(format!(
+        "{} is {}; give a regular file",
+        path.display(),
+        kind(described.file_type())
+    )))
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    if file_type.is_dir() {
+        "a folder"
+    } else {
+        "a device, pipe or socket"
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    let file = shown::file_name(path);
+    let message = match error.kind() {
+        io::ErrorKind::NotFound => format!("{file} is missing; download the model again or correct the path"),
+        io::ErrorKind::PermissionDenied => format!("{file} may not be read; give this user the right to read it"),
+        _ => format!("{file} cannot be read; check the disk and the file system"),
+    };
+    Error::bad_model(message).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_seen_byte_for_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        std::fs::write(&path, b"weights").unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        assert_eq!((file.bytes(), file.path()), (b"weights".as_slice(), path.as_path()));
+    }
+
+    #[test]
+    fn an_empty_file_has_no_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty");
+        std::fs::write(&path, b"").unwrap();
+        assert!(MappedFile::open(&path).unwrap().bytes().is_empty());
+    }
+
+    #[test]
+    fn a_missing_file_is_named_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = MappedFile::open(&folder.path().join("gone.gguf")).unwrap_err();
+        assert_eq!(error.code(), "bad_model");
+        assert_eq!(
+            error.to_string(),
+            "gone.gguf is missing; download the model again or correct the path"
+        );
+    }
+
+    #[test]
+    fn a_folder_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = MappedFile::open(folder.path()).unwrap_err();
+        assert!(
+            error.to_string().ends_with("is a folder; give a regular file"),
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused_without_being_opened() {
+        let error = MappedFile::open(Path::new("/dev/zero")).unwrap_err();
+        assert!(error.to_string().contains("a device, pipe or socket"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_to_a_file_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("blob"), b"x").unwrap();
+        std::os::unix::fs::symlink("blob", folder.path().join("model.gguf")).unwrap();
+        assert_eq!(
+            MappedFile::open(&folder.path().join("model.gguf")).unwrap().bytes(),
+            b"x"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_while_mapped_stays_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        std::fs::write(&path, b"weights").unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        if std::fs::remove_file(&path).is_err() {
+            eprintln!("skipped: this system does not delete files that are in use");
+            return;
+        }
+        assert_eq!(file.bytes(), b"weights");
+    }
+}

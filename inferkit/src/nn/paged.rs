@@ -1,0 +1,177 @@
+//! Keys and values in blocks, and attention over them.
+//!
+//! ```text
+//! cache of a layer   keys, values: [blocks · block size, kv heads, d]
+//! sequence           block table [3, 7, 2]: its tokens 0..32 are in block 3, 32..64 in block 7, …
+//! ```
+//!
+//! Keys and values of a step are written first and read back from the cache, in the cache's type, so that a
+//! sequence gives the same result however it is cut into steps. Block 0 is never read.
+//!
+//! The CPU walks the blocks where they lie ([`cpu`]); other devices gather them ([`gather`]). Both compute the
+//! same function, and a test holds them equal.
+
+mod cpu;
+mod gather;
+
+use std::ops::Range;
+
+use candle_core::DType;
+use candle_core::Device;
+use candle_core::Result;
+use candle_core::Tensor;
+
+/// Sizes of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CacheShape {
+    /// Layers of the model.
+    pub(crate) layers: usize,
+    /// Blocks, block 0 included.
+    pub(crate) blocks: usize,
+    /// Tokens a block holds.
+    pub(crate) block_size: usize,
+    /// Heads of keys and values.
+    pub(crate) kv_heads: usize,
+    /// Numbers a head has.
+    pub(crate) head_dim: usize,
+}
+
+impl CacheShape {
+    /// Bytes that one token takes in all layers, keys and values together.
+    pub(crate) fn bytes_per_token(&self, dtype: DType) -> u64 {
+        [self.layers, 2, self.kv_heads, self.head_dim, dtype.size_in_bytes()]
+            .iter()
+            .fold(1_u64, |product, size| product.saturating_mul(*size as u64))
+    }
+
+    /// Bytes of the whole cache.
+    pub(crate) fn bytes(&self, dtype: DType) -> u64 {
+        let tokens = (self.blocks as u64).saturating_mul(self.block_size as u64);
+        tokens.saturating_mul(self.bytes_per_token(dtype))
+    }
+}
+
+/// The key/value blocks of all layers.
+#[derive(Debug)]
+pub(crate) struct PagedCache {
+    layers: Vec<LayerCache>,
+    shape: CacheShape,
+    dtype: DType,
+}
+
+/// Keys and values of a layer, each `[blocks · block size, kv heads, d]`.
+#[derive(Debug)]
+struct LayerCache {
+    keys: Tensor,
+    values: Tensor,
+}
+
+/// What a step's sequences attend to; the same for all layers.
+#[derive(Debug, Default)]
+pub(crate) struct AttentionPlan {
+    /// The sequences, in the order of their rows.
+    pub(crate) sequences: Vec<SequencePlan>,
+    /// Runs of rows whose slots follow one another.
+    runs: Vec<SlotRun>,
+}
+
+/// One sequence of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SequencePlan {
+    /// Its rows among the step's tokens; the last ones of its context.
+    pub(crate) rows: Range<usize>,
+    /// Tokens it sees in all.
+    pub(crate) context: usize,
+    /// Its blocks, enough for `context` tokens.
+    pub(crate) blocks: Vec<u32>,
+}
+
+/// Rows that go to neighbouring slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SlotRun {
+    row: usize,
+    slot: usize,
+    length: usize,
+}
+
+impl AttentionPlan {
+    /// A plan for tokens that go to `slots`, one a row.
+    pub(crate) fn new(sequences: Vec<SequencePlan>, slots: &[u32]) -> Self {
+        let mut runs: Vec<SlotRun> = Vec::new();
+        for (row, slot) in slots.iter().map(|slot| *slot as usize).enumerate() {
+            match runs.last_mut() {
+                Some(run) if run.slot + run.length == slot => run.length += 1,
+                _ => runs.push(SlotRun { row, slot, length: 1 }),
+            }
+        }
+        Self { sequences, runs }
+    }
+}
+
+impl SequencePlan {
+    /// Tokens in the cache before this step's.
+    pub(crate) fn cached(&self) -> usize {
+        self.context - self.rows.len()
+    }
+}
+
+impl PagedCache {
+    /// A cache of zeros. On the CPU, memory is taken from the system when it is first written.
+    pub(crate) fn new(shape: CacheShape, dtype: DType, device: &Device) -> Result<Self> {
+        let size = (shape.blocks * shape.block_size, shape.kv_heads, shape.head_dim);
+        let zeros = || Tensor::zeros(size, dtype, device);
+        let layers = (0..shape.layers)
+            .map(|_| {
+                Ok(LayerCache {
+                    keys: zeros()?,
+                    values: zeros()?,
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { layers, shape, dtype })
+    }
+
+    /// Its sizes.
+    pub(crate) const fn shape(&self) -> &CacheShape {
+        &self.shape
+    }
+
+    /// Writes a step's keys and values, `[t, kv heads, d]` each, to the plan's slots.
+    pub(crate) fn write(&self, layer: usize, keys: &Tensor, values: &Tensor, plan: &AttentionPlan) -> Result<()> {
+        let cache = self.layer(layer)?;
+        for (cache, step) in [(&cache.keys, keys), (&cache.values, values)] {
+            let step = step.to_dtype(self.dtype)?.contiguous()?;
+            for run in &plan.runs {
+                cache.slice_set(&step.narrow(0, run.row, run.length)?, 0, run.slot)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Attention of `queries`, `[t, heads, d]`, over each row's own sequence up to itself: `[t, heads · d]`.
+    ///
+    /// With a `window`, a row sees only the last `window` tokens, itself included.
+    pub(crate) fn attend(
+        &self,
+        layer: usize,
+        queries: &Tensor,
+        plan: &AttentionPlan,
+        window: Option<usize>,
+    ) -> Result<Tensor> {
+        let cache = self.layer(layer)?;
+        if queries.device().is_cpu() && self.dtype == DType::F32 {
+            cpu::attend(queries, cache, plan, &self.shape, window)
+        } else {
+            gather::attend(queries, cache, plan, &self.shape, window)
+        }
+    }
+
+    fn layer(&self, layer: usize) -> Result<&LayerCache> {
+        self.layers
+            .get(layer)
+            .ok_or_else(|| candle_core::Error::Msg(format!("the cache has no layer {layer}")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Which device and which number type a model gets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::error::RequestFault;
+
+/// Which device a model should run on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DevicePreference {
+    /// The best there is: CUDA, Metal, else the CPU; which one it became is told.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The CUDA device of that index; its absence is an error.
+    Cuda(usize),
+    /// Apple's GPU; its absence is an error.
+    Metal,
+}
+
+impl fmt::Display for DevicePreference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => formatter.write_str("auto"),
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(index) => write!(formatter, "cuda:{index}"),
+            Self::Metal => formatter.write_str("metal"),
+        }
+    }
+}
+
+impl FromStr for DevicePreference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            "metal" => Ok(Self::Metal),
+            _ => text
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| {
+                    Error::invalid(
+                        RequestFault::InvalidValue,
+                        "device",
+                        format!("device {text:?} is unknown; use auto, cpu, cuda:0 or metal"),
+                    )
+                }),
+        }
+    }
+}
+
+/// Which type a model's weights should have in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DtypePreference {
+    /// As the file has them, where the device computes with that type well.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 16-bit brain floats.
+    Bf16,
+}
+
+impl fmt::Display for DtypePreference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for DtypePreference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            "bf16" => Ok(Self::Bf16),
+            _ => Err(Error::invalid(
+                RequestFault::InvalidValue,
+                "dtype",
+                format!("dtype {text:?} is unknown; use auto, f32, f16 or bf16"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preference_reads_back_as_it_is_written() {
+        for device in [
+            DevicePreference::Auto,
+            DevicePreference::Cpu,
+            DevicePreference::Cuda(3),
+            DevicePreference::Metal,
+        ] {
+            assert_eq!(device.to_string().parse::<DevicePreference>().unwrap(), device);
+        }
+        for dtype in [
+            DtypePreference::Auto,
+            DtypePreference::F32,
+            DtypePreference::F16,
+            DtypePreference::Bf16,
+        ] {
+            assert_eq!(dtype.to_string().parse::<DtypePreference>().unwrap(), dtype);
+        }
+    }
+
+    #[test]
+    fn an_unknown_preference_is_refused_with_the_known_ones() {
+        let error = "gpu".parse::<DevicePreference>().unwrap_err();
+        assert_eq!(error.param(), Some("device"));
+        assert!(error.to_string().contains("auto, cpu, cuda:0 or metal"), "{error}");
+        assert!("q9".parse::<DtypePreference>().is_err());
+    }
+}
