@@ -53,7 +53,7 @@ impl App {
         let platform = Platform::start(&config, env)?;
         let registry = ModelRegistry::builder().build()?;
         for (key, settings) in &config.models {
-            let (wrapper, policy) = families::wrapper(&config, settings);
+            let (wrapper, policy) = families::wrapper(&config, settings, &platform.hub);
             registry.register(key.clone(), wrapper, policy).await?;
         }
         Ok(Self::with_registry(config, registry, platform))
