@@ -139,6 +139,7 @@ fn door(config: &Config) -> Door {
         max_json_bytes: config.limits.max_json_bytes,
         request_timeout: config.limits.request_timeout,
         reject_unknown: config.limits.reject_unknown_fields,
+        hsts: config.server.tls.as_ref().is_some_and(|tls| tls.hsts),
     }
 }
 

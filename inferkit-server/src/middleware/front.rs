@@ -64,6 +64,8 @@ pub struct Door {
     pub request_timeout: Option<Duration>,
     /// Whether unknown fields are errors.
     pub reject_unknown: bool,
+    /// Whether browsers are told to come by TLS only.
+    pub hsts: bool,
 }
 
 /// An endpoint with the front around it. It answers every request and never fails.
@@ -100,6 +102,10 @@ impl<E: Endpoint> Front<E> {
             Err(panic) => span.in_scope(|| ApiError::internal(panic_text(panic.as_ref())).as_response()),
         };
         head.finish(&mut response, &notes, &flag);
+        if self.door.hsts {
+            let value = "max-age=31536000";
+            set(response.headers_mut(), header::STRICT_TRANSPORT_SECURITY, value);
+        }
         self.door
             .browser
             .mark(head.origin.as_deref(), &head.path, response.headers_mut());

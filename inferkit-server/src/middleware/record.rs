@@ -74,7 +74,7 @@ impl Record {
             notes,
             route,
             method: request.method().to_string(),
-            remote: request.remote_addr().to_string(),
+            remote: remote(request),
             retry_count: request.header("x-stainless-retry-count").map(crate::error::shown),
             started: Instant::now(),
             started_at,
@@ -141,6 +141,12 @@ impl Drop for Record {
         };
         self.traffic.ended(self.number, recent);
     }
+}
+
+/// The client's address without poem's scheme in front; a Unix socket has none.
+fn remote(request: &Request) -> String {
+    let address = request.remote_addr().as_socket_addr();
+    address.map_or_else(|| "unix".to_owned(), ToString::to_string)
 }
 
 struct Recorded {

@@ -20,6 +20,7 @@ fn door() -> Door {
         max_json_bytes: 64,
         request_timeout: Some(Duration::from_mins(10)),
         reject_unknown: false,
+        hsts: false,
     }
 }
 
