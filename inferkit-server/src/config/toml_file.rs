@@ -128,4 +128,25 @@ mod tests {
         assert!(error("[server]\nbind = \n").starts_with("inferkit.toml line 2: "));
         assert!(error("[log]\nlevel = \"a\"\nlevel = \"b\"\n").starts_with("inferkit.toml line 3: "));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_in_one_line(
+            text in "(\\[?(server|models|limits)?\\.?[a-z_]{0,6}\\]?( = )?(\"[^\"]{0,6}\"|[0-9.]{0,4}|\\[|\\{)?\n){0,6}",
+        ) {
+            if let Err(error) = read(Path::new("f"), &text, &mut Values::default()) {
+                let error = error.to_string();
+                proptest::prop_assert!(error.starts_with("f line ") && !error.contains('\n'), "{}", error);
+            }
+        }
+
+        #[test]
+        fn any_key_and_value_is_taken_or_refused(name in "[a-z_.*-]{0,12}", value in ".{0,12}") {
+            let mut values = Values::default();
+            let path = format!("server.{name}");
+            if values.set(&path, &Value::from(value), Origin::Env, "E").is_err() {
+                proptest::prop_assert!(values.get(&path).is_none());
+            }
+        }
+    }
 }
