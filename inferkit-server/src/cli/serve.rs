@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use inferkit::OnDemand;
 use toml::Value;
 
 use crate::app::App;
@@ -135,6 +136,7 @@ async fn serve_until_told(config: Config, sources: Sources, log: Log) -> Result<
         .await
         .map_err(|error| Failure::Usage(error.to_string()))?;
     tell_where(&app.config, &listening);
+    tell_missing(&app);
     app.registry.preload();
     let reload = Reload {
         sources,
@@ -161,6 +163,22 @@ fn tell_where(config: &Config, listening: &Listening) {
             .parse::<SocketAddr>()
             .map(|address| format!("{scheme}://{address}"));
         tracing::info!(address = url.unwrap_or_else(|_| address.to_owned()), "listening");
+    }
+}
+
+/// Says which command fetches a model whose files are not here.
+fn tell_missing(app: &App) {
+    for model in app.registry.statuses() {
+        if model.policy.on_demand != OnDemand::Never && !model.files.complete {
+            let source = model.info.source.to_string();
+            let command = format!("inferkit-server models pull {}", model.key);
+            tracing::info!(
+                model = model.key,
+                source,
+                command,
+                "the model's files are not here: this command fetches them; `make demo` fetches a small model instead"
+            );
+        }
     }
 }
 
