@@ -187,7 +187,7 @@ fn arrays_may_nest_eight_deep_and_no_deeper() {
     assert!(parse(&GgufWriter::new().key("key", Value::Array(nested(8))).bytes()).is_ok());
     let error = refused(&GgufWriter::new().key("key", Value::Array(nested(9))));
     assert_eq!(error, "key \"key\": arrays nested more than 8 deep");
-    assert!(refused(&GgufWriter::new().key("key", Value::Array(nested(10_000)))).contains("more than 8 deep"));
+    assert!(refused(&GgufWriter::new().key("key", Value::Array(nested(100)))).contains("more than 8 deep"));
 }
 
 #[test]
