@@ -1,6 +1,7 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod chat;
 mod error;
 #[allow(
     dead_code,

@@ -8,4 +8,8 @@
 //! **Invariant:** the engine knows a model only as a [`runner::Runner`] and a text layer; families
 //! differ by a configuration, not by copies of code.
 
+#![allow(dead_code, unused_imports, reason = "what uses it is the engine")]
+
 mod runner;
+mod sampler;
+mod text;

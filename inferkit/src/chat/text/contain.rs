@@ -1,0 +1,43 @@
+//! Keeps a panic inside a foreign parser from ending the thread that called it.
+
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+
+use crate::error::Error;
+use crate::error::Result;
+
+/// Runs `work` on a model's own data; a panic in it becomes an error that names `what`.
+///
+/// The crates behind the text layer (`tokenizers`, `minijinja`) index and unwrap in places that a
+/// damaged file can reach. They keep no state across calls that a panic could leave half changed,
+/// so going on afterwards is sound.
+///
+/// # Errors
+/// [`Error::BadModel`] when `work` panics, else what `work` returns.
+pub(super) fn contain<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let reason = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(Error::bad_model(format!(
+            "{what} breaks its reader ({reason}); download the model again"
+        )))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_an_error_that_names_the_file() {
+        let error = contain("tokenizer.json", || -> Result<()> { panic!("index 7") }).unwrap_err();
+        assert_eq!(error.code(), "bad_model");
+        assert!(
+            error.to_string().contains("tokenizer.json") && error.to_string().contains("index 7"),
+            "{error}"
+        );
+    }
+}
