@@ -9,6 +9,9 @@ mod error;
     reason = "the decoders and the text layer, which read models, sit above this floor"
 )]
 mod formats;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod nn;
 mod registry;
