@@ -47,6 +47,11 @@ pub fn safetensors(file: &[u8]) {
     }
 }
 
+/// Reads `file` as a `tokenizer.json` and as a chat template; both then meet a text with markup in it.
+pub fn tokenizer(file: &[u8]) {
+    crate::chat::text::fuzzing::tokenizer(file);
+}
+
 /// Asks for each key as each kind of value.
 fn ask_everything(metadata: &Metadata) {
     for key in metadata.keys() {

@@ -12,4 +12,4 @@
 
 mod runner;
 mod sampler;
-mod text;
+pub(crate) mod text;
