@@ -17,7 +17,7 @@ mod model;
 mod qwen;
 mod runner;
 mod sampler;
-mod text;
+pub(crate) mod text;
 
 pub use qwen::QwenModel;
 pub use qwen::QwenOptions;
