@@ -108,6 +108,11 @@ impl SseEvent {
         Self { id: Some(id), ..self }
     }
 
+    /// What follows `data: `.
+    pub fn data(&self) -> &str {
+        &self.data
+    }
+
     fn to_bytes(&self) -> Bytes {
         let mut text = String::with_capacity(self.data.len() + 32);
         if let Some(name) = self.name {

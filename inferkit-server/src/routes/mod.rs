@@ -22,6 +22,7 @@ pub use table::find;
 /// All operations of the document.
 pub type Apis = (
     health::HealthApi,
+    v1::ChatApi,
     v1::ModelsApi,
     admin::ModelsApi,
     admin::OperationsApi,
@@ -35,6 +36,7 @@ pub type Apis = (
 pub fn apis(app: &Arc<App>) -> Apis {
     (
         health::HealthApi(app.clone()),
+        v1::ChatApi(app.clone()),
         v1::ModelsApi(app.clone()),
         admin::ModelsApi(app.clone()),
         admin::OperationsApi(app.clone()),

@@ -80,6 +80,12 @@ pub static ROUTES: &[Route] = &[
     page("/health"),
     get("/readyz", Scope::Public, "getReadiness", &[]),
     get("/version", Scope::Public, "getVersion", &[]),
+    post(
+        "/v1/chat/completions",
+        Scope::Inference,
+        "createChatCompletion",
+        &[403, 404, 429, 503],
+    ),
     get("/v1/models", Scope::Inference, "listModels", &[]),
     get("/v1/models/:model", Scope::Inference, "getModel", &[404]),
     get("/api/admin/status", Scope::Admin, "getStatus", &[]),

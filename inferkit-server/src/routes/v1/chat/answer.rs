@@ -17,7 +17,7 @@ use poem_openapi::Object;
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) id: String,
-    pub(super) created: u64,
+    pub(super) created: i64,
     pub(super) model: String,
     pub(super) system_fingerprint: String,
 }
@@ -31,7 +31,7 @@ pub(crate) struct ChatCompletion {
     /// `chat.completion`.
     pub(crate) object: String,
     /// Unix seconds.
-    pub(crate) created: u64,
+    pub(crate) created: i64,
     /// The name the caller used.
     pub(crate) model: String,
     /// Names build, weights, number type and device.

@@ -32,7 +32,7 @@ pub(crate) struct ChatCompletionChunk {
     /// `chat.completion.chunk`.
     pub(crate) object: String,
     /// Unix seconds, the same in all chunks.
-    pub(crate) created: u64,
+    pub(crate) created: i64,
     /// The name the caller used.
     pub(crate) model: String,
     /// Names build, weights, number type and device.

@@ -18,9 +18,7 @@ mod string_or;
 mod tools;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use inferkit::ModelRegistry;
 use poem::web::Data;
 use poem_openapi::ApiResponse;
 use poem_openapi::OpenApi;
@@ -34,24 +32,16 @@ use self::chunk::ChunkWriter;
 use self::convert::convert;
 use self::request::ChatCompletionRequest;
 use self::serving::admit;
+use crate::app::App;
+use crate::app::earlier;
 use crate::body::Body;
 use crate::error::ApiError;
-use crate::life::Life;
 use crate::middleware::Notes;
+use crate::openapi::Tag;
 use crate::sse::Sse;
-use crate::sse::StreamBounds;
 
-/// The chat route and what it needs.
-pub struct ChatApi {
-    /// Where the models are.
-    pub registry: ModelRegistry,
-    /// The life of the process.
-    pub life: Arc<Life>,
-    /// How long a request waits for its model.
-    pub load_wait: Duration,
-    /// Longest silence of a stream.
-    pub keep_alive: Duration,
-}
+/// `/v1/chat/completions`.
+pub struct ChatApi(pub(crate) Arc<App>);
 
 /// An answer to a conversation.
 #[derive(ApiResponse)]
@@ -70,7 +60,7 @@ enum ChatBody {
 
 #[OpenApi]
 impl ChatApi {
-    /// Continue a conversation
+    /// The model's answer to a conversation.
     ///
     /// The model is brought up first if it is not loaded and its configuration lets a request do so.
     /// With `stream`, an error after the first byte is a last event with the error body, without
@@ -78,15 +68,17 @@ impl ChatApi {
     #[oai(
         path = "/v1/chat/completions",
         method = "post",
-        operation_id = "createChatCompletion"
+        operation_id = "createChatCompletion",
+        tag = "Tag::OpenAi"
     )]
     async fn create(&self, notes: Data<&Notes>, body: Body<ChatCompletionRequest>) -> poem::Result<ChatAnswer> {
         let Body(body) = body;
         let model = body.model.clone();
         let converted = convert(body).map_err(ApiError::from)?;
         let (choices, logprobs) = (converted.chat.choices.get(), converted.chat.logprobs.is_some());
-        let handle = self.registry.get(&model).map_err(ApiError::from)?;
-        let admitted = admit(&handle, model, converted.chat, (self.load_wait, notes.0))
+        let handle = self.0.registry.get(&model).map_err(ApiError::from)?;
+        let patience = earlier(self.0.config.limits.load_wait, notes.deadline());
+        let admitted = admit(&handle, model, converted.chat, (patience, notes.0))
             .await
             .map_err(ApiError::from)?;
         let (identity, stream) = (admitted.identity, admitted.stream);
@@ -102,12 +94,7 @@ impl ChatApi {
             logprobs,
             include_usage: converted.include_usage,
         };
-        let bounds = StreamBounds {
-            keep_alive: self.keep_alive,
-            deadline: notes.deadline(),
-            ending: self.life.ending(),
-            notes: notes.clone(),
-        };
+        let bounds = self.0.stream_bounds(notes.0);
         Ok(ChatAnswer::Ok(ChatBody::Stream(Sse::new(
             writer.chunks(stream),
             bounds,

@@ -23,6 +23,7 @@ use sha2::Digest;
 use sha2::Sha256;
 
 use super::answer::Identity;
+use crate::clock::unix_seconds;
 use crate::middleware::Notes;
 
 /// A request that the model has taken in.
@@ -125,9 +126,4 @@ fn random_characters(count: usize) -> String {
         .take(count)
         .map(char::from)
         .collect()
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
