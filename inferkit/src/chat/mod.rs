@@ -13,3 +13,6 @@
 mod runner;
 mod sampler;
 mod text;
+
+#[cfg(any(fuzzing, test))]
+pub(crate) use text::fuzzing;
