@@ -174,6 +174,7 @@ pub(crate) struct CompletionTokensDetails {
 /// Where the time went.
 #[derive(Debug, Default, Clone, Object)]
 #[oai(read_only_all)]
+#[expect(clippy::struct_field_names, reason = "the names on the wire say their unit")]
 pub(crate) struct CompletionTimings {
     /// From the call to the first step.
     pub(crate) queue_seconds: f64,

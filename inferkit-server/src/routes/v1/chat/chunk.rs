@@ -159,7 +159,7 @@ impl ChunkWriter {
             content: Some(String::new()),
             ..ChunkDelta::default()
         };
-        self.choice(ChunkChoice {
+        self.choice(&ChunkChoice {
             index,
             delta,
             finish_reason: None,
@@ -200,7 +200,7 @@ impl ChunkWriter {
             content: logprobs.into_iter().map(ContentLogprob::from).collect(),
             refusal: None,
         });
-        self.choice(ChunkChoice {
+        self.choice(&ChunkChoice {
             index,
             delta: piece,
             finish_reason: None,
@@ -210,7 +210,7 @@ impl ChunkWriter {
 
     fn finish(&self, index: usize, reason: FinishReason) -> Result<SseEvent, ApiError> {
         let finish_reason = Some(reason.as_str().to_owned());
-        self.choice(ChunkChoice {
+        self.choice(&ChunkChoice {
             index,
             delta: ChunkDelta::default(),
             finish_reason,
@@ -218,7 +218,7 @@ impl ChunkWriter {
         })
     }
 
-    fn choice(&self, choice: ChunkChoice) -> Result<SseEvent, ApiError> {
+    fn choice(&self, choice: &ChunkChoice) -> Result<SseEvent, ApiError> {
         let mut chunk = self.head();
         chunk.insert("choices".to_owned(), json!([choice.to_json()]));
         if self.include_usage {
