@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod chat;
+mod doctor;
 mod error;
 #[allow(
     dead_code,
@@ -13,11 +14,19 @@ mod formats;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hub;
+mod job;
+mod monitor;
 mod nn;
 mod registry;
+mod storage;
 pub mod task;
 mod wrapper;
 
+pub use doctor::Dependency;
+pub use doctor::DependencyKind;
+pub use doctor::DependencyStatus;
+pub use doctor::InspectOptions;
+pub use doctor::inspect;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;
@@ -25,18 +34,44 @@ pub use error::ModelFault;
 pub use error::RequestFault;
 pub use error::Result;
 pub use error::UnavailableFault;
+pub use hub::FileSelection;
+pub use hub::Hub;
+pub use hub::HubBuilder;
 pub use hub::Source;
+pub use hub::TokenSource;
+pub use hub::TokenStatus;
+pub use hub::TokenStore;
+pub use monitor::DiskRole;
+pub use monitor::DiskSample;
+pub use monitor::GpuMonitor;
+pub use monitor::GpuPoint;
+pub use monitor::GpuReport;
+pub use monitor::GpuSample;
+pub use monitor::History;
+pub use monitor::HistoryWindow;
+pub use monitor::HostMonitor;
+pub use monitor::HostSample;
+pub use monitor::Monitor;
+pub use monitor::MonitorOptions;
+pub use monitor::Point;
+pub use monitor::ProcessSample;
+pub use monitor::Sample;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
 pub use registry::ErrorReport;
 pub use registry::Event;
+pub use registry::Lease;
+pub use registry::ModelHandle;
 pub use registry::ModelPolicy;
+pub use registry::ModelRegistry;
 pub use registry::ModelStatus;
 pub use registry::OnDemand;
 pub use registry::Operation;
 pub use registry::OperationKind;
 pub use registry::OperationState;
+pub use registry::RegistryBuilder;
 pub use registry::RuntimeStatus;
+pub use registry::UnloadOptions;
 pub use wrapper::DownloadOptions;
 pub use wrapper::FileInventory;
 pub use wrapper::Job;

@@ -4,10 +4,7 @@
 //! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
 //! Unloading is not a method: dropping the [`Loaded`] frees everything.
 
-mod job;
 mod loaded;
-
-use std::path::PathBuf;
 
 use async_trait::async_trait;
 
@@ -17,8 +14,11 @@ use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::Task;
 
-pub use job::Job;
-pub use job::Progress;
+pub use crate::hub::DownloadOptions;
+pub use crate::hub::FileInventory;
+pub use crate::hub::ModelFile;
+pub use crate::job::Job;
+pub use crate::job::Progress;
 pub use loaded::Loaded;
 pub use loaded::MemoryUse;
 
@@ -83,84 +83,6 @@ impl ModelInfo {
             license_url: None,
         }
     }
-}
-
-/// A model's files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FileInventory {
-    /// The files known; may be empty before the first download.
-    pub files: Vec<ModelFile>,
-    /// Whether all files that loading needs are present.
-    pub complete: bool,
-}
-
-impl FileInventory {
-    /// An inventory of `files`, which are all that is needed when `complete`.
-    pub const fn new(files: Vec<ModelFile>, complete: bool) -> Self {
-        Self { files, complete }
-    }
-
-    /// Number of files present.
-    pub fn present(&self) -> usize {
-        self.files.iter().filter(|file| file.present).count()
-    }
-
-    /// Bytes of the files present.
-    pub fn bytes_present(&self) -> u64 {
-        self.files
-            .iter()
-            .filter(|file| file.present)
-            .filter_map(|file| file.bytes)
-            .sum()
-    }
-
-    /// Bytes of all files, if all sizes are known.
-    pub fn bytes_total(&self) -> Option<u64> {
-        self.files.iter().map(|file| file.bytes).sum()
-    }
-}
-
-/// One file of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ModelFile {
-    /// Its path inside the repository or folder.
-    pub path: PathBuf,
-    /// Its size, where known.
-    pub bytes: Option<u64>,
-    /// Whether it is on the disk.
-    pub present: bool,
-}
-
-impl ModelFile {
-    /// A file that is present with `bytes` bytes.
-    pub fn present(path: impl Into<PathBuf>, bytes: u64) -> Self {
-        Self {
-            path: path.into(),
-            bytes: Some(bytes),
-            present: true,
-        }
-    }
-
-    /// A file that is missing.
-    pub fn missing(path: impl Into<PathBuf>, bytes: Option<u64>) -> Self {
-        Self {
-            path: path.into(),
-            bytes,
-            present: false,
-        }
-    }
-}
-
-/// How to download.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct DownloadOptions {
-    /// Branch, tag or commit instead of the source's own.
-    pub revision: Option<String>,
-    /// Fetches files again that are there already.
-    pub force: bool,
 }
 
 /// How to load, where it differs from the model's configuration.

@@ -9,12 +9,33 @@
 //!
 //! **Invariant:** the registry knows no family; all it knows of a model is its [`crate::ModelWrapper`].
 
+mod budget;
+mod builder;
+mod drive;
+mod ensure;
 mod event;
+mod handle;
+mod journal;
+mod lease;
+mod machine;
+mod models;
+mod names;
 mod operation;
+mod order;
 mod policy;
+mod room;
+mod serving;
+mod shared;
+mod slot;
 mod status;
+mod work;
 
+pub use builder::RegistryBuilder;
 pub use event::Event;
+pub use handle::ModelHandle;
+pub use handle::UnloadOptions;
+pub use lease::Lease;
+pub use models::ModelRegistry;
 pub use operation::Operation;
 pub use operation::OperationKind;
 pub use operation::OperationState;

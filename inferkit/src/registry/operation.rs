@@ -64,7 +64,7 @@ impl OperationState {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Operation {
-    /// `op_` and a number unique in this process.
+    /// `op_` and a number: unique in its registry, and never one of an earlier process.
     pub id: String,
     /// What is done.
     pub kind: OperationKind,

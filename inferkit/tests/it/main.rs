@@ -1,1 +1,9 @@
-//! integration tests
+//! The library from outside: what an embedder sees, and the rules of the house.
+
+// The lints that spare tests know helpers beside them by this mark only.
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod registry;

@@ -1,0 +1,120 @@
+//! One model's panic, hang or failure is its own.
+
+use inferkit::DownloadOptions;
+use inferkit::Error;
+use inferkit::LoadOptions;
+use inferkit::OperationState;
+use inferkit::RuntimeStatus;
+
+use super::alone;
+use super::end;
+use super::error_code;
+use super::eventually;
+use super::register;
+use super::registry;
+use super::state;
+use super::until_state;
+use crate::fake::Act;
+use crate::fake::Fake;
+
+/// Loads a model that does `act` beside one that serves; gives the operation's error.
+async fn beside_another(act: Act) -> Error {
+    let registry = registry();
+    let (good, bad) = (Fake::present(), Fake::present().on_load([act]));
+    let (good, bad_model) = (
+        register(&registry, "good", &good).await,
+        register(&registry, "bad", &bad).await,
+    );
+    let lease = good.ensure_loaded().await.unwrap();
+    let operation = end(&bad_model, bad_model.load(LoadOptions::default())).await;
+    assert_eq!(operation.state, OperationState::Failed);
+    let status = bad_model.status();
+    assert_eq!(status.runtime_status, RuntimeStatus::Failed);
+    assert!(!bad.in_memory());
+    assert!(lease.chat().is_ok());
+    assert_eq!(state(&good), RuntimeStatus::Loaded);
+    assert!(good.ensure_loaded().await.is_ok());
+
+    let error = operation.error.unwrap();
+    assert_eq!(
+        status.error.unwrap().error.code(),
+        error.code(),
+        "model and operation tell the same"
+    );
+    bad_model.load(LoadOptions::default()).unwrap();
+    until_state(&bad_model, RuntimeStatus::Loaded).await;
+    error
+}
+
+#[tokio::test]
+async fn a_load_that_panics_fails_alone_with_the_panics_text() {
+    let error = beside_another(Act::Panic).await;
+    assert_eq!(error.code(), "internal_error");
+    assert!(error.to_string().contains("the fake was told to panic"), "{error}");
+}
+
+#[tokio::test]
+async fn a_load_that_fails_fails_alone() {
+    let error = beside_another(Act::Fail(Error::bad_model("w.bin: header"))).await;
+    assert_eq!(error.to_string(), "w.bin: header");
+}
+
+/// The clock stands still and leaps to the next timer as soon as all else waits.
+#[tokio::test]
+async fn work_that_hangs_is_given_up_and_the_others_serve() {
+    let registry = registry();
+    let (good, bad) = (Fake::present(), Fake::present().on_load([Act::Hang]));
+    let (good, bad) = (
+        register(&registry, "good", &good).await,
+        register(&registry, "bad", &bad).await,
+    );
+    let lease = good.ensure_loaded().await.unwrap();
+    tokio::time::pause();
+    let operation = end(&bad, bad.load(LoadOptions::default())).await;
+    let error = operation.error.unwrap();
+    assert_eq!(error.code(), "timeout");
+    assert!(error.to_string().contains("no progress for 600 s"), "{error}");
+    assert_eq!(state(&bad), RuntimeStatus::Failed);
+    assert!(lease.chat().is_ok());
+    assert!(good.ensure_loaded().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_given_up_work_brings_late_is_dropped() {
+    let fake = Fake::present().on_load([Act::WaitDeaf]);
+    let model = alone(&fake).await;
+    tokio::time::pause();
+    let operation = end(&model, model.load(LoadOptions::default())).await;
+    assert_eq!(error_code(&operation), Some("timeout"));
+
+    fake.open();
+    eventually(|| fake.loaded_once() && !fake.in_memory()).await;
+    assert_eq!(state(&model), RuntimeStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_download_that_says_done_and_leaves_files_missing_has_failed() {
+    let fake = Fake::cold().on_download([Act::Lie]);
+    let registry = registry();
+    let model = register(&registry, "fake", &fake).await;
+    let operation = end(&model, model.download(DownloadOptions::default())).await;
+    assert_eq!(state(&model), RuntimeStatus::Failed);
+    let error = operation.error.unwrap().to_string();
+    assert!(error.contains("w.bin is missing"), "{error}");
+}
+
+/// With one thread for all tasks, a wrapper that holds its thread would hold everything.
+#[tokio::test(flavor = "current_thread")]
+async fn a_wrapper_that_blocks_its_thread_stalls_no_other_model() {
+    let registry = registry();
+    let (slow, quick) = (Fake::present().on_load([Act::Block]), Fake::cold());
+    let (slow_model, quick) = (
+        register(&registry, "slow", &slow).await,
+        register(&registry, "quick", &quick).await,
+    );
+    slow_model.load(LoadOptions::default()).unwrap();
+    assert!(quick.ensure_loaded().await.is_ok());
+    assert_eq!(state(&slow_model), RuntimeStatus::Loading);
+    slow.open();
+    until_state(&slow_model, RuntimeStatus::Loaded).await;
+}

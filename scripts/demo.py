@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Starts the server on the demo models, asks each one something, prints answers and speed, keeps serving.
+
+usage: scripts/demo.py SERVER_BINARY [--once] [--bind 127.0.0.1:8080]
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def call(url: str, body: dict | None = None):
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    return urllib.request.urlopen(request, timeout=300)
+
+
+def start(binary: str, bind: str) -> subprocess.Popen:
+    server = subprocess.Popen([binary, "serve", "--bind", bind], cwd=ROOT)
+    for _ in range(300):
+        if server.poll() is not None:
+            sys.exit(f"the server ended with status {server.returncode}; its own message stands above")
+        try:
+            call(f"http://{bind}/healthz").close()
+            return server
+        except OSError:
+            time.sleep(0.1)
+    server.terminate()
+    sys.exit("the server did not answer within 30 seconds")
+
+
+def chat(url: str) -> None:
+    question = "What is the capital of France, and what is it known for? Two sentences."
+    print(f"\nchat  model qwen\n  you:   {question}\n  model: ", end="", flush=True)
+    started, first, done = time.monotonic(), None, None
+    body = {
+        "model": "qwen", "messages": [{"role": "user", "content": question}], "max_tokens": 80, "temperature": 0,
+        "stream": True, "stream_options": {"include_usage": True},
+    }
+    with call(f"{url}/v1/chat/completions", body) as answer:
+        for line in answer:
+            if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
+                continue
+            chunk = json.loads(line[6:])
+            if "error" in chunk:
+                sys.exit(f"\n{chunk['error']['message']}")
+            for choice in chunk["choices"]:
+                if text := choice["delta"].get("content"):
+                    first = first or time.monotonic()
+                    print(text, end="", flush=True)
+            done = chunk if chunk.get("usage") else done
+    usage, timings = done["usage"], done["timings"]
+    written = usage["completion_tokens"]
+    print(
+        f"\n  {usage['prompt_tokens']} tokens read, {written} written; first token after {first - started:.2f} s "
+        f"(loading included), {(written - 1) / max(timings['generation_seconds'], 1e-9):.0f} tokens/s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("binary")
+    parser.add_argument("--once", action="store_true", help="ends after the answers")
+    parser.add_argument("--bind", default="127.0.0.1:8080")
+    arguments = parser.parse_args()
+    url = f"http://{arguments.bind}"
+    server = start(arguments.binary, arguments.bind)
+    try:
+        try:
+            chat(url)
+        except urllib.error.HTTPError as error:
+            sys.exit(f"\n{json.load(error)['error']['message']}")
+        print(f"\nServing at {url}  ·  API reference {url}/docs  ·  status {url}/api/admin/status")
+        print(f'Point any OpenAI client at {url}/v1, model "qwen".')
+        if not arguments.once:
+            print("Ctrl-C ends it.", flush=True)
+            server.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGINT)
+            server.wait(timeout=40)
+
+
+if __name__ == "__main__":
+    main()
