@@ -17,7 +17,9 @@ mod model;
 mod qwen;
 mod runner;
 mod sampler;
-pub(crate) mod text;
+mod text;
 
 pub use qwen::QwenModel;
 pub use qwen::QwenOptions;
+#[cfg(any(fuzzing, test))]
+pub(crate) use text::fuzzing;

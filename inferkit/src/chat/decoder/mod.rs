@@ -19,7 +19,6 @@ mod names;
 mod source;
 mod step;
 
-#[cfg(any(test, fuzzing))]
 pub(crate) use config::DecoderConfig;
 pub(crate) use load::CacheSize;
 pub(crate) use load::DecoderOptions;

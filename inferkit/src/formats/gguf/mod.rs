@@ -19,22 +19,18 @@ mod metadata;
 mod split;
 mod tensor_type;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod value;
 
-#[cfg(any(test, fuzzing))]
 pub(crate) use directory::Directory;
 pub(crate) use directory::TensorView;
-#[cfg(any(test, fuzzing))]
 pub(crate) use error::GgufError;
 pub(crate) use file::Gguf;
 pub(crate) use metadata::Metadata;
 pub(crate) use tensor_type::GgmlType;
 #[cfg(test)]
 pub(crate) use testing::GgufWriter;
-#[cfg(any(test, fuzzing))]
 pub(crate) use value::Array;
-#[cfg(any(test, fuzzing))]
 pub(crate) use value::Value;

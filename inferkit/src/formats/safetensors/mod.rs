@@ -19,8 +19,7 @@ mod tests;
 
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use element::ElementType;
-#[cfg(any(test, fuzzing))]
+pub(crate) use error::SafetensorsError;
 pub(crate) use header::Header;
 pub(crate) use header::TensorView;
-#[cfg(any(test, fuzzing))]
 pub(crate) use index::Index;

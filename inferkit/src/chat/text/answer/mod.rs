@@ -20,3 +20,4 @@ mod tool_call;
 
 pub(crate) use decoder::AnswerDecoder;
 pub(super) use decoder::AnswerOptions;
+pub(crate) use decoder::Step;
