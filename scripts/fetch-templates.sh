@@ -32,4 +32,40 @@ if [ -d "$folder" ] && (cd "$folder" && printf '%s\n' "$sums" | sha256sum --chec
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-@@DOWNLOAD@@
+mkdir "$work/scikit_build_core" "$work/scikit_build_core/build"
+: > "$work/scikit_build_core/__init__.py"
+# pip asks a source package for its name before it saves it. This stands in for the build system, so
+# that nothing of the package runs and no compiler is needed.
+cat > "$work/scikit_build_core/build/__init__.py" <<END
+import pathlib
+
+
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+
+
+def prepare_metadata_for_build_wheel(directory, config_settings=None):
+    info = pathlib.Path(directory, "llama_cpp_python-$version.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: llama_cpp_python\\nVersion: $version\\n")
+    return info.name
+END
+PYTHONPATH=$work "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --no-deps \
+    --no-binary :all: --no-build-isolation --dest "$work" "$package==$version" || {
+    echo "cannot download $package: look at pip's message above; the network or its proxy is the usual cause" >&2
+    exit 1
+}
+tar --extract --gzip --file "$work/llama_cpp_python-$version.tar.gz" --directory "$work" --wildcards \
+    '*/vendor/llama.cpp/models/templates/*.jinja'
+templates=$(find "$work" -type d -path '*/models/templates')
+printf '%s\n' "$sums" | while read -r sum name; do
+    if ! printf '%s  %s\n' "$sum" "$templates/$name" | sha256sum --check --status; then
+        echo "$name of $package $version is not the file that the tests were made with" >&2
+        exit 1
+    fi
+done
+mkdir -p "$folder"
+printf '%s\n' "$sums" | while read -r sum name; do
+    cp "$templates/$name" "$folder/$name"
+done
+echo "templates are in $folder"

@@ -6,6 +6,9 @@ mod chat;
 mod doctor;
 mod error;
 mod formats;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod job;
 mod monitor;

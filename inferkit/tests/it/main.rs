@@ -2,6 +2,8 @@
 
 // The lints that spare tests know helpers beside them by this mark only.
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod layers;

@@ -2,7 +2,7 @@
 
 /// The number of `position` in the sequence that (`seed`, `choice`) names, uniform in [0, 1).
 ///
-/// Three rounds of the finaliser of SplitMix64, a bijection of 64 bits that passes BigCrush when fed
+/// Three rounds of the finaliser of `SplitMix64`, a bijection of 64 bits that passes the tests of `BigCrush` when fed
 /// with a counter; each round takes in one more part of the key. 53 bits of the result are used.
 ///
 /// Source: Steele, Lea, Flood: "Fast splittable pseudorandom number generators" (OOPSLA 2014), with

@@ -14,7 +14,7 @@ use crate::task::Role;
 use crate::task::Tool;
 use crate::task::ToolCall;
 
-/// Deepest nesting of a caller's JSON; the same as serde_json reads.
+/// Deepest nesting of a caller's JSON; the same as `serde_json` reads.
 const MAX_DEPTH: usize = 128;
 
 /// What the model's files add to every conversation.

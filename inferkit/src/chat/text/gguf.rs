@@ -76,3 +76,79 @@ fn token(metadata: &Metadata, key: &str, tokenizer: &Tokenizer) -> Result<Option
         id => Ok(id),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::gguf::Array;
+    use crate::formats::gguf::Directory;
+    use crate::formats::gguf::GgufWriter;
+    use crate::formats::gguf::Value;
+
+    fn texts(texts: &[&str]) -> Value {
+        Value::Array(Array::Text(texts.iter().map(|&text| text.to_owned()).collect()))
+    }
+
+    /// A small sound tokenizer with `key` set to another value, or left out.
+    fn read(key: &str, value: Option<Value>) -> Result<TextLayer> {
+        let mut keys = vec![
+            ("tokenizer.ggml.model", Value::Text("gpt2".to_owned())),
+            ("tokenizer.ggml.pre", Value::Text("qwen2".to_owned())),
+            (
+                "tokenizer.ggml.tokens",
+                texts(&["a", "b", "ab", "<|im_end|>", "<think>"]),
+            ),
+            (
+                "tokenizer.ggml.token_type",
+                Value::Array(Array::I32(vec![1, 1, 1, 3, 4])),
+            ),
+            ("tokenizer.ggml.merges", texts(&["a b"])),
+            ("tokenizer.ggml.eos_token_id", Value::U32(3)),
+        ];
+        keys.retain(|(name, _)| *name != key);
+        let mut writer = keys
+            .into_iter()
+            .fold(GgufWriter::new(), |writer, (name, value)| writer.key(name, value));
+        if let Some(value) = value {
+            writer = writer.key(key, value);
+        }
+        TextLayer::from_metadata(Directory::parse("model.gguf", &writer.bytes()).unwrap().metadata())
+    }
+
+    #[test]
+    fn token_types_tell_control_tokens_from_tags() {
+        let layer = read("general.name", None).unwrap();
+        assert_eq!((layer.stop_ids(), layer.vocabulary()), (&[3][..], 5));
+        assert_eq!(layer.tokenizer().encode("ab<|im_end|><think>b").unwrap(), [2, 3, 4, 1]);
+        let vocabulary = layer.tokenizer().vocabulary();
+        assert!(vocabulary.is_special(3) && !vocabulary.is_special(4));
+    }
+
+    #[test]
+    fn kinds_of_tokenizer_that_are_not_offered_are_refused_by_name() {
+        for (key, name) in [("tokenizer.ggml.model", "llama"), ("tokenizer.ggml.pre", "tekken")] {
+            let error = read(key, Some(Value::Text(name.to_owned()))).err().unwrap();
+            assert_eq!(error.code(), "unsupported_model");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn metadata_that_contradicts_itself_is_refused_by_key() {
+        let damaged = [
+            ("tokenizer.ggml.tokens", Some(texts(&[]))),
+            ("tokenizer.ggml.tokens", None),
+            ("tokenizer.ggml.token_type", Some(Value::Array(Array::I32(vec![1])))),
+            ("tokenizer.ggml.merges", Some(texts(&["ab"]))),
+            ("tokenizer.ggml.eos_token_id", Some(Value::U32(99))),
+            ("tokenizer.chat_template", Some(Value::Text("{% if %}".to_owned()))),
+        ];
+        for (key, value) in damaged {
+            let error = read(key, value).err().unwrap();
+            assert_eq!(error.code(), "bad_model", "{error}");
+            assert!(error.to_string().contains(key), "{error}");
+        }
+        let error = read("tokenizer.ggml.merges", Some(texts(&["x y"]))).err().unwrap();
+        assert_eq!(error.code(), "bad_model", "{error}");
+    }
+}

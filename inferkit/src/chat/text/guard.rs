@@ -190,7 +190,7 @@ impl GuardedText {
         let mut ids = Vec::new();
         let mut done = 0;
         let end = self.text.len();
-        for own in self.own.iter().cloned().chain([end..end]) {
+        for own in self.own.iter().cloned().chain(std::iter::once(end..end)) {
             self.encode_between(done..own.start, tokenizer, &mut ids)?;
             ids.extend(tokenizer.encode(self.text.get(own.clone()).unwrap_or_default())?);
             done = own.end;

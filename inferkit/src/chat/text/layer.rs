@@ -24,7 +24,7 @@ use crate::task::Sampling;
 use crate::task::TokenLogprob;
 use crate::task::TopLogprob;
 
-/// Largest JSON file beside the tokenizer; a tokenizer_config.json of Llama 3 has 56 kB.
+/// Largest JSON file beside the tokenizer; a `tokenizer_config.json` of Llama 3 has 56 kB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// A request's prompt in tokens.
@@ -122,13 +122,13 @@ impl TextLayer {
         let reads_thinking = source.contains("thinking") && !source.contains("reasoning_content");
         let tokens = TemplateTokens { named, reads_thinking };
         Self {
+            tokenizer,
+            template,
             tokens,
             stop_ids,
             defaults,
             knows_thinking,
             knows_tool_calls,
-            tokenizer,
-            template,
         }
     }
 
@@ -201,7 +201,7 @@ impl TextLayer {
             tool_calls: self.knows_tool_calls && !request.tools.is_empty(),
             include_reasoning: request.include_reasoning,
         };
-        AnswerDecoder::new(std::sync::Arc::clone(self), options)
+        AnswerDecoder::new(std::sync::Arc::clone(self), &options)
     }
 
     /// The tokenizer, for the decoder of an answer.
@@ -210,7 +210,7 @@ impl TextLayer {
     }
 }
 
-/// `bos_token` and its like in a tokenizer_config.json: a string, or an object with `content`.
+/// `bos_token` and its like in a `tokenizer_config.json`: a string, or an object with `content`.
 fn named_tokens(config: &Value) -> Vec<(String, String)> {
     ["bos_token", "eos_token", "pad_token", "unk_token"]
         .into_iter()
@@ -222,7 +222,7 @@ fn named_tokens(config: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The `chat_template` of a tokenizer_config.json: a string, or a list of named templates.
+/// The `chat_template` of a `tokenizer_config.json`: a string, or a list of named templates.
 fn configured_template(config: &Value) -> Result<Option<Template>> {
     let origin = "tokenizer_config.json";
     match config.get("chat_template") {

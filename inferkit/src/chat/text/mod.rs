@@ -14,6 +14,8 @@
 mod answer;
 mod contain;
 mod conversation;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod generation;
 mod gguf;
 mod guard;

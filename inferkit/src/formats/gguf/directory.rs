@@ -39,13 +39,13 @@ pub(crate) struct TensorView<'a> {
 /// The header of one file.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    pub(super) metadata: Metadata,
-    pub(super) tensors: BTreeMap<String, Entry>,
+    metadata: Metadata,
+    tensors: BTreeMap<String, Entry>,
 }
 
 /// What the header says of one tensor.
 #[derive(Debug)]
-pub(super) struct Entry {
+struct Entry {
     kind: GgmlType,
     shape: Vec<usize>,
     /// In the whole file; empty for a type of unknown size.
@@ -124,9 +124,19 @@ impl Directory {
         }))
     }
 
+    /// Keys and values.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// The names of all tensors, sorted.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor `name`.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
     }
 
     /// Bytes of all tensors of known type together.

@@ -34,7 +34,7 @@ impl Gguf {
     /// [`crate::Error::BadModel`] naming the file and the key or tensor at fault.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let part = Part::open(path)?;
-        let split = Split::of(&part.directory.metadata)?;
+        let split = Split::of(part.directory.metadata())?;
         if split.count == 1 {
             return Ok(Self {
                 first: part,
@@ -46,7 +46,7 @@ impl Gguf {
 
     /// Keys and values; of a split model those of the first part.
     pub(crate) fn metadata(&self) -> &Metadata {
-        &self.first.directory.metadata
+        self.first.directory.metadata()
     }
 
     /// The tensor `name`, `None` if there is none.
@@ -77,7 +77,7 @@ impl Gguf {
 
     /// Whether there is a tensor `name`.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        self.parts().any(|part| part.directory.tensors.contains_key(name))
+        self.parts().any(|part| part.directory.contains(name))
     }
 
     /// The names of all tensors, sorted within each part.
@@ -138,7 +138,7 @@ impl Part {
 
     fn open_as(path: &Path, number: u32, count: u32) -> Result<Self> {
         let part = Self::open(path)?;
-        Split::of(&part.directory.metadata)?
+        Split::of(part.directory.metadata())?
             .expect(number, count)
             .map_err(|fault| fault.in_file(&part.name))?;
         Ok(part)

@@ -19,7 +19,7 @@ mod metadata;
 mod split;
 mod tensor_type;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -30,5 +30,7 @@ pub(crate) use error::GgufError;
 pub(crate) use file::Gguf;
 pub(crate) use metadata::Metadata;
 pub(crate) use tensor_type::GgmlType;
+#[cfg(test)]
+pub(crate) use testing::GgufWriter;
 pub(crate) use value::Array;
 pub(crate) use value::Value;

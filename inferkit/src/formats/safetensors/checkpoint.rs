@@ -117,11 +117,8 @@ impl Checkpoint {
         let map = MappedFile::open(path)?;
         let index = Index::parse(map.bytes()).map_err(|fault| fault.in_file(&name))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut files: Vec<&String> = index.shards.values().collect();
-        files.sort();
-        files.dedup();
-        let shards = files
-            .into_iter()
+        let shards = index
+            .files()
             .map(|file| Shard::open(&folder.join(file)))
             .collect::<Result<_>>()?;
         let checkpoint = Self::join(name, shards)?;

@@ -1,6 +1,7 @@
 //! `model.safetensors.index.json`: which shard holds which tensor.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Component;
 use std::path::Path;
 
@@ -59,6 +60,12 @@ impl Index {
             });
         }
         Ok(Self { shards })
+    }
+
+    /// The names of the shards, sorted, each once.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        let files: BTreeSet<&str> = self.shards.values().map(String::as_str).collect();
+        files.into_iter()
     }
 }
 

@@ -22,3 +22,4 @@ pub(crate) use element::ElementType;
 pub(crate) use error::SafetensorsError;
 pub(crate) use header::Header;
 pub(crate) use header::TensorView;
+pub(crate) use index::Index;

@@ -61,7 +61,7 @@ pub(crate) struct Step {
 
 impl AnswerDecoder {
     /// Begins an answer.
-    pub(in crate::chat::text) fn new(layer: Arc<TextLayer>, options: AnswerOptions) -> Self {
+    pub(in crate::chat::text) fn new(layer: Arc<TextLayer>, options: &AnswerOptions) -> Self {
         let thinking = if options.thinking {
             Thinking::new(options.think_opened)
         } else {

@@ -25,6 +25,10 @@ struct Style {
 }
 
 /// `value | tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the trait of filters takes its options by value"
+)]
 pub(super) fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let indent = match indent {
         None => options.get::<Option<Value>>("indent")?,

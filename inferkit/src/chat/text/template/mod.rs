@@ -125,6 +125,11 @@ fn environment() -> Result<Environment<'static>> {
     environment.set_unknown_method_callback(unknown_method_callback);
     environment.set_formatter(|output, _, value| python::print(output, value));
     environment.add_filter("tojson", json::tojson);
+    environment.add_filter("string", python::string);
+    // Python cannot iterate over None; templates ask to tell lists from null.
+    environment.add_test("iterable", |value: &minijinja::Value| {
+        !value.is_none() && value.try_iter().is_ok()
+    });
     environment.add_function("raise_exception", |message: &str| -> Result<String, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, "raised").with_source(Raised(message.to_owned())))
     });

@@ -15,14 +15,20 @@ const MAX_DEPTH: usize = 160;
 pub(super) fn print(output: &mut Output<'_>, value: &Value) -> Result<(), Error> {
     match value.as_str() {
         Some(text) => output.write_str(text)?,
-        None if value.is_undefined() => {}
-        None => {
-            let mut text = String::new();
-            represent(&mut text, value, MAX_DEPTH)?;
-            output.write_str(&text)?;
-        }
+        None => output.write_str(&string(value)?)?,
     }
     Ok(())
+}
+
+/// The filter `string`: what `str(value)` gives; nothing for what is not defined.
+pub(super) fn string(value: &Value) -> Result<String, Error> {
+    let mut text = String::new();
+    match value.as_str() {
+        Some(plain) => text.push_str(plain),
+        None if value.is_undefined() => {}
+        None => represent(&mut text, value, MAX_DEPTH)?,
+    }
+    Ok(text)
 }
 
 /// What `repr(value)` gives.

@@ -133,8 +133,8 @@ fn a_decoder_that_spells_bytes_in_another_way_is_refused() {
 #[test]
 fn damaged_files_are_refused_or_read_but_never_end_the_process() {
     let whole = std::fs::read(golden("tokenizers/qwen/tokenizer.json")).unwrap();
-    for part in 0..40 {
-        let _ = Tokenizer::from_json(&whole[..whole.len() * part / 40]).map(|tokenizer| tokenizer.encode("a b"));
+    for part in 0..12 {
+        let _ = Tokenizer::from_json(&whole[..whole.len() * part / 12]).map(|tokenizer| tokenizer.encode("a b"));
     }
     let changes: [fn(&mut Value); 6] = [
         |value| value["model"]["vocab"] = json!({}),

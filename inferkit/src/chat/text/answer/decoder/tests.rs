@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -16,6 +17,11 @@ fn golden_json(path: &str) -> Value {
 
 fn layer(name: &str) -> Arc<TextLayer> {
     Arc::new(TextLayer::from_folder(&golden("tokenizers").join(name)).unwrap())
+}
+
+fn qwen() -> Arc<TextLayer> {
+    static QWEN: LazyLock<Arc<TextLayer>> = LazyLock::new(|| layer("qwen"));
+    Arc::clone(&QWEN)
 }
 
 /// Text alone: neither thinking nor calls are looked for.
@@ -48,7 +54,7 @@ fn content(deltas: &[Delta]) -> String {
 /// The text after each id, and after the end.
 fn pieces(layer: &Arc<TextLayer>, ids: &Value, skip_special_tokens: bool) -> Vec<String> {
     let ids: Vec<u32> = serde_json::from_value(ids.clone()).unwrap();
-    let mut decoder = AnswerDecoder::new(Arc::clone(layer), text_options(skip_special_tokens));
+    let mut decoder = AnswerDecoder::new(Arc::clone(layer), &text_options(skip_special_tokens));
     let mut pieces: Vec<String> = ids.into_iter().map(|id| content(&decoder.push(id).deltas)).collect();
     pieces.push(content(&decoder.finish(FinishReason::Stop).0));
     pieces
@@ -207,8 +213,8 @@ proptest! {
 }
 
 /// Decodes `text` as the qwen tokenizer cuts it.
-fn decode(text: &str, options: AnswerOptions, reason: FinishReason) -> (Vec<Step>, Vec<Delta>, FinishReason, usize) {
-    let layer = layer("qwen");
+fn decode(text: &str, options: &AnswerOptions, reason: FinishReason) -> (Vec<Step>, Vec<Delta>, FinishReason, usize) {
+    let layer = qwen();
     let ids = layer.tokenizer().encode(text).unwrap();
     let mut decoder = AnswerDecoder::new(layer, options);
     let mut steps = Vec::new();
@@ -234,21 +240,15 @@ fn calls_turn_stop_into_tool_calls_and_length_wins() {
         ..text_options(true)
     };
     let text = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
-    assert_eq!(
-        decode(text, options.clone(), FinishReason::Stop).2,
-        FinishReason::ToolCalls
-    );
-    assert_eq!(
-        decode(text, options.clone(), FinishReason::Length).2,
-        FinishReason::Length
-    );
-    assert_eq!(decode("plain", options, FinishReason::Stop).2, FinishReason::Stop);
+    assert_eq!(decode(text, &options, FinishReason::Stop).2, FinishReason::ToolCalls);
+    assert_eq!(decode(text, &options, FinishReason::Length).2, FinishReason::Length);
+    assert_eq!(decode("plain", &options, FinishReason::Stop).2, FinishReason::Stop);
 }
 
 #[test]
 fn without_tools_a_call_is_text() {
     let text = "<tool_call>\n{\"name\": \"f\"}\n</tool_call>";
-    let (steps, rest, reason, _) = decode(text, text_options(true), FinishReason::Stop);
+    let (steps, rest, reason, _) = decode(text, &text_options(true), FinishReason::Stop);
     assert_eq!(
         (all_content(&steps, &rest).as_str(), reason),
         (text, FinishReason::Stop)
@@ -259,16 +259,16 @@ fn without_tools_a_call_is_text() {
 fn a_stop_string_across_tokens_ends_the_answer_before_it() {
     let mut options = text_options(true);
     options.stop.strings = vec!["lo\nW".to_owned()];
-    let (steps, rest, ..) = decode("Hello\nWorld", options.clone(), FinishReason::Stop);
+    let (steps, rest, ..) = decode("Hello\nWorld", &options, FinishReason::Stop);
     assert_eq!(all_content(&steps, &rest), "Hel");
     assert!(steps.last().is_some_and(|step| step.stopped && !step.is_content));
 
     options.stop.include_stop_string = true;
-    let (steps, rest, ..) = decode("Hello\nWorld", options.clone(), FinishReason::Stop);
+    let (steps, rest, ..) = decode("Hello\nWorld", &options, FinishReason::Stop);
     assert_eq!(all_content(&steps, &rest), "Hello\nW");
 
     options.stop.min_tokens = 100;
-    let (steps, rest, ..) = decode("Hello\nWorld", options, FinishReason::Stop);
+    let (steps, rest, ..) = decode("Hello\nWorld", &options, FinishReason::Stop);
     assert_eq!(
         all_content(&steps, &rest),
         "Hello\nWorld",
@@ -283,7 +283,7 @@ fn thinking_is_counted_and_returned_only_where_wanted() {
         include_reasoning: false,
         ..text_options(true)
     };
-    let (steps, rest, _, reasoning) = decode("<think>\nab\n</think>\n\nHi", options, FinishReason::Stop);
+    let (steps, rest, _, reasoning) = decode("<think>\nab\n</think>\n\nHi", &options, FinishReason::Stop);
     let deltas: Vec<Delta> = steps.iter().flat_map(|step| step.deltas.clone()).chain(rest).collect();
     assert_eq!(content(&deltas), "Hi");
     assert!(
@@ -301,20 +301,20 @@ fn thinking_is_counted_and_returned_only_where_wanted() {
 
 #[test]
 fn control_tokens_are_no_content() {
-    let (steps, rest, ..) = decode("Hi<|im_end|>", text_options(true), FinishReason::Stop);
+    let (steps, rest, ..) = decode("Hi<|im_end|>", &text_options(true), FinishReason::Stop);
     assert_eq!(all_content(&steps, &rest), "Hi");
     assert!(
         steps
             .last()
             .is_some_and(|step| !step.is_content && step.deltas.is_empty())
     );
-    let (steps, rest, ..) = decode("Hi<|im_end|>", text_options(false), FinishReason::Stop);
+    let (steps, rest, ..) = decode("Hi<|im_end|>", &text_options(false), FinishReason::Stop);
     assert_eq!(all_content(&steps, &rest), "Hi<|im_end|>");
 }
 
 #[test]
 fn an_id_without_token_adds_nothing() {
-    let mut decoder = AnswerDecoder::new(layer("qwen"), text_options(true));
+    let mut decoder = AnswerDecoder::new(qwen(), &text_options(true));
     assert_eq!(
         decoder.push(u32::MAX),
         Step {

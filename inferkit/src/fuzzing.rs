@@ -1,0 +1,70 @@
+//! What the fuzz targets in `inferkit/fuzz` call: each reader of untrusted bytes, and the promises it makes.
+//!
+//! Exists under `cargo fuzz`, and in the unit tests, which replay the corpus and feed mutated files through the same
+//! functions. A broken promise is a panic here.
+
+use crate::formats::gguf::Directory;
+use crate::formats::gguf::Metadata;
+use crate::formats::safetensors::Header;
+use crate::formats::safetensors::Index;
+
+/// Reads `file` as GGUF: every view has exactly the bytes that type and shape need, and no question panics.
+pub fn gguf(file: &[u8]) {
+    let Ok(directory) = Directory::parse("fuzz.gguf", file) else {
+        return;
+    };
+    ask_everything(directory.metadata());
+    let mut total = 0;
+    for name in directory.names() {
+        let Ok(view) = directory.view(file, name) else { continue };
+        let view = view.unwrap_or_else(|| unreachable!("{name:?} is listed and cannot be found"));
+        let block = view
+            .kind
+            .block()
+            .unwrap_or_else(|| unreachable!("{name:?} was handed out without a size"));
+        let elements: usize = view.shape.iter().product();
+        assert_eq!(view.bytes.len(), elements / block.elements * block.bytes, "{name:?}");
+        total += view.bytes.len();
+    }
+    assert!(total <= file.len(), "tensors share bytes");
+}
+
+/// Reads `file` as safetensors and as an index of shards: views have exactly the bytes that type and shape need.
+pub fn safetensors(file: &[u8]) {
+    if let Ok(index) = Index::parse(file) {
+        assert!(
+            index.files().all(|file| !file.contains(['/', '\\'])),
+            "a shard outside of the folder"
+        );
+    }
+    let Ok(header) = Header::parse(file) else { return };
+    assert!(header.bytes_total() <= file.len(), "tensors share bytes");
+    for name in header.names() {
+        let Ok(view) = header.view(file, name) else { continue };
+        let view = view.unwrap_or_else(|| unreachable!("{name:?} is listed and cannot be found"));
+        let elements: usize = view.shape.iter().product();
+        assert_eq!(view.bytes.len(), elements * view.dtype.bytes(), "{name:?}");
+    }
+}
+
+/// Asks for each key as each kind of value.
+fn ask_everything(metadata: &Metadata) {
+    for key in metadata.keys() {
+        let _ = (
+            metadata.u32(key),
+            metadata.u64(key),
+            metadata.usize(key),
+            metadata.f32(key),
+            metadata.bool(key),
+        );
+        let _ = (
+            metadata.text(key),
+            metadata.texts(key),
+            metadata.u32s(key),
+            metadata.f32s(key),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Runs every fuzz target of the library for a while: scripts/fuzz.sh [SECONDS] [TARGET ...]
+#
+# Needs cargo-fuzz (`cargo install cargo-fuzz --locked`) and a C++ compiler; the pinned stable toolchain is enough,
+# since nothing is built with a sanitizer (the readers are safe Rust; what is looked for are panics, broken
+# promises, hangs and memory). Where that is missing it says so and ends well: the unit tests replay the corpus.
+# An input that breaks something is copied into the corpus as `crash-*`, where the unit tests find it.
+set -eu
+
+seconds=${1:-30}
+[ "$#" -gt 0 ] && shift
+cd "$(dirname "$0")/../inferkit"
+
+skip() {
+    echo "fuzz: SKIPPED, nothing was fuzzed: $1" >&2
+    exit 0
+}
+
+cargo fuzz --version >/dev/null 2>&1 || skip "cargo-fuzz is not installed (cargo install cargo-fuzz --locked)"
+command -v c++ >/dev/null 2>&1 || skip "there is no C++ compiler for libFuzzer"
+[ "$#" -gt 0 ] || set -- $(cargo fuzz list)
+
+status=0
+for target in "$@"; do
+    # A build that fails is a fault of ours and not a missing tool.
+    cargo fuzz build --sanitizer none "$target"
+    echo "fuzz: $target for $seconds s" >&2
+    # Finds go to a scratch folder, so that the corpus in the repository stays small.
+    found=$(mktemp -d)
+    if ! cargo fuzz run --sanitizer none "$target" "$found" "fuzz/corpus/$target" -- \
+        -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1; then
+        status=1
+        for input in fuzz/artifacts/"$target"/*; do
+            [ -f "$input" ] || continue
+            cp "$input" "fuzz/corpus/$target/crash-$(basename "$input")"
+            echo "fuzz: $target broke on fuzz/corpus/$target/crash-$(basename "$input")" >&2
+        done
+    fi
+    rm -rf "$found"
+done
+exit "$status"
