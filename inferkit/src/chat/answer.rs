@@ -31,6 +31,8 @@ pub(super) struct TextAnswer {
     logprobs: Option<usize>,
     /// Of content whose text is still held back.
     held: Vec<TokenLogprob>,
+    /// Whether the text has shown what it begins with: content, thinking or a call.
+    has_begun: bool,
 }
 
 impl TextAnswer {
@@ -58,6 +60,7 @@ impl TextAnswer {
             tokens: 0,
             logprobs: request.logprobs,
             held: Vec::new(),
+            has_begun: false,
             layer: Arc::clone(layer),
         }
     }
@@ -96,7 +99,14 @@ impl Answer for TextAnswer {
         let mut has_stopped = is_end;
         if !is_end || self.spoken_ends.contains(&token) {
             let step = self.decoder.push(token);
-            if step.is_content
+            let is_reasoning = self.decoder.reasoning_tokens() > reasoning_before;
+            if !step.deltas.iter().all(|delta| matches!(delta, Delta::Content(_))) || is_reasoning {
+                self.held.clear();
+                self.has_begun = true;
+            }
+            self.has_begun |= step.is_content;
+            // Blanks and halves of characters at the very start may turn out to be content.
+            if (step.is_content || !self.has_begun)
                 && let Some((row, top)) = unmodified
             {
                 self.held.push(self.layer.token_logprob(&row, token, top));
