@@ -67,7 +67,7 @@ impl Placement {
 
     /// Whether a tensor stays in its blocks.
     ///
-    /// candle's products of Q4_1, Q5_0 and Q5_1 take rows of an even number of blocks. With others its debug build
+    /// candle's products of `Q4_1`, `Q5_0` and `Q5_1` take rows of an even number of blocks. With others its debug build
     /// panics inside a worker, which ends every later product of the process: such tensors are widened. No
     /// published model has them.
     pub(crate) fn keeps_blocks(&self, tensor: &StoredTensor<'_>) -> bool {
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn blocks_at_an_odd_address_are_read_like_any_others() {
-        let mut bytes = vec![0_u8; 35];
+        let mut bytes = [0_u8; 35];
         bytes[1..3].copy_from_slice(&half::f16::from_f32(0.5).to_le_bytes());
         bytes[3] = 4;
         let blocks = StoredTensor {

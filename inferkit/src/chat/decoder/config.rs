@@ -92,25 +92,21 @@ pub(crate) struct LayerConfig {
 impl DecoderConfig {
     /// Fails when numbers that are possible alone contradict each other.
     fn consistent(self, file: &str) -> Result<Self> {
-        let fault = if !self.heads.is_multiple_of(self.kv_heads) {
-            Some(format!(
-                "{} heads cannot share {} key/value heads",
-                self.heads, self.kv_heads
-            ))
-        } else if !self.head_dim.is_multiple_of(2) {
-            Some(format!("heads of {} numbers cannot be turned in pairs", self.head_dim))
-        } else if let Some(experts) = self.experts.filter(|experts| experts.routing.per_token > experts.count) {
-            Some(format!(
-                "a token cannot go to {} of {} experts",
-                experts.routing.per_token, experts.count
-            ))
-        } else {
-            None
-        };
-        match fault {
-            Some(fault) => Err(damaged(file, &fault)),
-            None => Ok(self),
+        if !self.heads.is_multiple_of(self.kv_heads) {
+            let fault = format!("{} heads cannot share {} key/value heads", self.heads, self.kv_heads);
+            return Err(damaged(file, &fault));
         }
+        if !self.head_dim.is_multiple_of(2) {
+            let fault = format!("heads of {} numbers cannot be turned in pairs", self.head_dim);
+            return Err(damaged(file, &fault));
+        }
+        if let Some(ExpertConfig { count, routing, .. }) = self.experts
+            && routing.per_token > count
+        {
+            let fault = format!("a token cannot go to {} of {count} experts", routing.per_token);
+            return Err(damaged(file, &fault));
+        }
+        Ok(self)
     }
 
     /// Width of all query heads together.

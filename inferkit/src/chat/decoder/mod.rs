@@ -14,6 +14,7 @@
 mod config;
 mod layer;
 mod load;
+mod loader;
 mod names;
 mod source;
 mod step;

@@ -7,6 +7,7 @@ use candle_core::DType;
 use candle_core::quantized::GgmlDType;
 
 use super::config::DecoderConfig;
+use super::names;
 use super::names::Name;
 use crate::chat::files::ModelFiles;
 use crate::error::Error;
@@ -83,7 +84,7 @@ impl DecoderSource {
 
     /// What loading will take on `device`, from the directories alone.
     ///
-    /// On the CPU, blocks of Q8_0, Q4_K and Q6_K count more than once: candle keeps a repacked copy beside them.
+    /// On the CPU, most blocks of `Q8_0`, `Q4_K` and `Q6_K` count twice and more: candle keeps a repacked copy beside them.
     ///
     /// # Errors
     /// [`Error::BadModel`] for a tensor of a type that is not known.
@@ -122,9 +123,7 @@ impl DecoderSource {
 
     /// How most of the weights are stored: what the first layer's query matrix is.
     pub(super) fn stored_encoding(&self) -> Result<Encoding> {
-        let name = self
-            .tensors
-            .layer_name(0, super::names::QUERY.published, super::names::QUERY.gguf);
+        let name = self.tensors.layer_name(0, names::QUERY);
         Ok(self.tensors.need(&format!("{name}.weight"))?.encoding)
     }
 
@@ -142,19 +141,19 @@ impl DecoderSource {
 }
 
 impl Tensors {
-    /// A tensor's name in this kind of file, without `.weight`.
-    pub(super) const fn global_name(&self, name: Name) -> &'static str {
+    /// The name of a tensor that stands outside the layers, without `.weight`.
+    pub(super) const fn model_name(&self, name: Name) -> &'static str {
         match self {
             Self::Published(_) => name.published,
             Self::Gguf(_) => name.gguf,
         }
     }
 
-    /// The name of a layer's tensor in this kind of file, without `.weight`.
-    pub(super) fn layer_name(&self, layer: usize, published: &str, gguf: &str) -> String {
+    /// The name of a layer's tensor, without `.weight`.
+    pub(super) fn layer_name(&self, layer: usize, name: Name) -> String {
         match self {
-            Self::Published(_) => format!("model.layers.{layer}.{published}"),
-            Self::Gguf(_) => format!("blk.{layer}.{gguf}"),
+            Self::Published(_) => format!("model.layers.{layer}.{}", name.published),
+            Self::Gguf(_) => format!("blk.{layer}.{}", name.gguf),
         }
     }
 

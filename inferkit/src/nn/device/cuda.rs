@@ -4,7 +4,6 @@
 //! one gets a sentence and no panic text; what still panics is caught and told as an error.
 
 use std::env;
-use std::ffi::OsString;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -50,7 +49,7 @@ pub(super) fn open(index: usize) -> Result<candle_core::Device, Unusable> {
 }
 
 fn driver_is_installed() -> bool {
-    let told = env::var_os("LD_LIBRARY_PATH").unwrap_or_else(OsString::new);
+    let told = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let folders = env::split_paths(&told).chain(LOADER_FOLDERS.iter().map(PathBuf::from));
     folders
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -131,7 +131,7 @@ impl View<'_> {
         }
         for (answer, sum) in answer.chunks_mut(self.shape.head_dim).zip(&running.sums) {
             let scale = 1.0 / sum;
-            answer.iter_mut().for_each(|number| *number *= scale);
+            scale_by(answer, scale);
         }
     }
 
@@ -163,8 +163,10 @@ impl View<'_> {
             let scores = &mut scores[..count];
             let highest = scores.iter().copied().fold(*maximum, f32::max);
             let kept = (*maximum - highest).exp();
-            answer.iter_mut().for_each(|number| *number *= kept);
-            scores.iter_mut().for_each(|score| *score = (*score - highest).exp());
+            scale_by(answer, kept);
+            for score in scores.iter_mut() {
+                *score = (*score - highest).exp();
+            }
             *sum = *sum * kept + scores.iter().sum::<f32>();
             *maximum = highest;
         }
@@ -210,6 +212,12 @@ impl View<'_> {
             }
             token += count;
         }
+    }
+}
+
+fn scale_by(numbers: &mut [f32], factor: f32) {
+    for number in numbers {
+        *number *= factor;
     }
 }
 

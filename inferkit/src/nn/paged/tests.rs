@@ -85,7 +85,7 @@ fn reference(queries: &Tensor, context: usize, window: Option<usize>) -> Vec<f32
             };
             let weights: Vec<f64> = (first..=position).map(|token| score(token).exp()).collect();
             let sum: f64 = weights.iter().sum();
-            let mut mean = vec![0.0; SHAPE.head_dim];
+            let mut mean = [0.0; SHAPE.head_dim];
             for (weight, token) in weights.iter().zip(first..) {
                 for (mean, value) in mean.iter_mut().zip(head(&values, token, SHAPE.kv_heads, kv_head)) {
                     *mean += weight / sum * value;
