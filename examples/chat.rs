@@ -24,7 +24,7 @@ use inferkit::task::Delta;
 use inferkit::task::Message;
 
 /// Where `make demo` puts the model.
-const DEMO_MODEL: &str = "models/demo/SmolLM2-135M-Instruct.Q4_1.gguf";
+const DEMO_MODEL: &str = "models/demo/qwen/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// Asks the model at `path`, and writes the answer to `out` piece by piece.
 async fn ask(path: &Path, request: ChatRequest, out: &mut (dyn Write + Send)) -> Result<()> {
@@ -36,7 +36,11 @@ async fn ask(path: &Path, request: ChatRequest, out: &mut (dyn Write + Send)) ->
     let lease = models.get("chat")?.ensure_loaded().await?;
     let mut events = lease.chat()?.chat(request).await?;
     while let Some(event) = events.next().await {
-        if let ChatEvent::Delta { delta: Delta::Content(text), .. } = event? {
+        if let ChatEvent::Delta {
+            delta: Delta::Content(text),
+            ..
+        } = event?
+        {
             // A reader that is gone ends the example, not the library.
             if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
                 break;
@@ -50,7 +54,9 @@ async fn ask(path: &Path, request: ChatRequest, out: &mut (dyn Write + Send)) ->
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().unwrap_or_else(|| DEMO_MODEL.to_owned());
-    let question = arguments.next().unwrap_or_else(|| "What is the capital of France?".to_owned());
+    let question = arguments
+        .next()
+        .unwrap_or_else(|| "What is the capital of France?".to_owned());
     let request = ChatRequest::new(vec![Message::user(question)]).with_max_tokens(256);
     ask(Path::new(&path), request, &mut std::io::stdout()).await?;
     println!();

@@ -18,13 +18,13 @@ mod storage;
 pub mod task;
 mod wrapper;
 
+pub use chat::QwenModel;
+pub use chat::QwenOptions;
 pub use doctor::Dependency;
 pub use doctor::DependencyKind;
 pub use doctor::DependencyStatus;
 pub use doctor::InspectOptions;
 pub use doctor::inspect;
-pub use chat::QwenModel;
-pub use chat::QwenOptions;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;

@@ -1,5 +1,6 @@
 //! From a plan to the flat arrays a runner computes.
 
+use crate::chat::engine::pool::Block;
 use crate::chat::engine::scheduler::Plan;
 use crate::chat::engine::scheduler::Scheduler;
 use crate::chat::runner::SequenceSlice;
@@ -31,7 +32,7 @@ pub(super) fn fill(batch: &mut StepBatch, plan: &Plan, scheduler: &Scheduler, bl
             batch.positions.push(to_u32(position)?);
             batch.slot_mapping.push(to_u32(slot)?);
         }
-        batch.block_tables.extend(blocks.iter().map(|block| block.index()));
+        batch.block_tables.extend(blocks.iter().map(Block::index));
         batch.sequences.push(SequenceSlice {
             tokens: first_token..batch.tokens.len(),
             context_len,

@@ -12,7 +12,7 @@ use crate::task::QueueDepth;
 
 /// Bounds of the advice when to try again, as HTTP clients honour it (`Retry-After`, 1 to 60 s).
 const SOONEST: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(60);
+const LATEST: Duration = Duration::from_mins(1);
 
 /// Weight of the newest request in the mean time of one.
 const NEWEST: f64 = 0.2;

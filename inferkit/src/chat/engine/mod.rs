@@ -98,8 +98,8 @@ impl Default for EngineConfig {
         Self {
             max_running: 32,
             max_queued: 64,
-            queue_timeout: Duration::from_secs(60),
-            reader_patience: Duration::from_secs(60),
+            queue_timeout: Duration::from_mins(1),
+            reader_patience: Duration::from_mins(1),
             max_step_tokens: 2048,
         }
     }

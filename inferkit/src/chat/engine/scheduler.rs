@@ -123,6 +123,7 @@ impl Scheduler {
     }
 
     /// Whether there is neither a waiting nor a running sequence.
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.running.is_empty()
     }

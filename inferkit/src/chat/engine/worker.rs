@@ -6,7 +6,6 @@ use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Instant;
 
 use crate::chat::engine::EngineConfig;
@@ -194,13 +193,9 @@ impl Worker {
         let Some(first) = self.requests.values().filter_map(deadline).min() else {
             return self.commands.recv().ok();
         };
-        match self
-            .commands
+        self.commands
             .recv_timeout(first.saturating_duration_since(Instant::now()))
-        {
-            Ok(command) => Some(command),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+            .ok()
     }
 
     fn take_in(&mut self, arrival: Arrival) {
