@@ -4,7 +4,7 @@
 # Needs cargo-fuzz (`cargo install cargo-fuzz --locked`) and a C++ compiler; the pinned stable toolchain is enough,
 # since nothing is built with a sanitizer (the readers are safe Rust; what is looked for are panics, broken
 # promises, hangs and memory). Where that is missing it says so and ends well: the unit tests replay the corpus.
-# An input that breaks something is copied into the corpus as `crash-*`, where the unit tests find it.
+# An input that breaks something is copied into the corpus, where the unit tests find it.
 set -eu
 
 seconds=${1:-30}
@@ -32,8 +32,8 @@ for target in "$@"; do
         status=1
         for input in fuzz/artifacts/"$target"/*; do
             [ -f "$input" ] || continue
-            cp "$input" "fuzz/corpus/$target/crash-$(basename "$input")"
-            echo "fuzz: $target broke on fuzz/corpus/$target/crash-$(basename "$input")" >&2
+            cp "$input" "fuzz/corpus/$target/"
+            echo "fuzz: $target broke on fuzz/corpus/$target/$(basename "$input")" >&2
         done
     fi
     rm -rf "$found"

@@ -3,6 +3,7 @@
 //! Exists under `cargo fuzz`, and in the unit tests, which replay the corpus and feed mutated files through the same
 //! functions. A broken promise is a panic here.
 
+use crate::chat::fuzzing as chat;
 use crate::formats::gguf::Directory;
 use crate::formats::gguf::Metadata;
 use crate::formats::safetensors::Header;
@@ -45,6 +46,12 @@ pub fn safetensors(file: &[u8]) {
         let elements: usize = view.shape.iter().product();
         assert_eq!(view.bytes.len(), elements * view.dtype.bytes(), "{name:?}");
     }
+}
+
+/// Reads `file` as a `tokenizer.json` and as a chat template. The crates that do so may panic; that panic must not get
+/// out, nor may a text come back changed.
+pub fn tokenizer(file: &[u8]) {
+    chat::tokenizer(file);
 }
 
 /// Asks for each key as each kind of value.

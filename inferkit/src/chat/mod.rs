@@ -21,3 +21,5 @@ mod text;
 
 pub use qwen::QwenModel;
 pub use qwen::QwenOptions;
+#[cfg(any(fuzzing, test))]
+pub(crate) use text::fuzzing;
