@@ -3,7 +3,8 @@
 //! ```text
 //! pool      one set of worker threads, a value that callers hand down
 //! isa       what this processor can do, found once, overridable
-
+//! simd      one trait of vector operations, a type for each register width
+//! weights   weights of any format, packed for a product
 //! ```
 //!
 //! **Invariant:** this crate knows slices and shapes, no tensors and no models.
@@ -16,15 +17,28 @@
     reason = "SIMD intrinsics and shared output buffers; the workspace keeps them in this crate"
 )]
 #![allow(
+    unsafe_op_in_unsafe_fn,
+    clippy::inline_always,
+    clippy::cast_ptr_alignment,
+    reason = "a vector kernel is one unsafe operation after another: its contract stands once, in the doc of its module; \
+              generic kernels reach their instructions only when they are inlined; loads are unaligned unless they say so"
+)]
+#![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "quants are narrowed on purpose, and lengths are checked where data enters the crate"
 )]
 
+mod aligned;
 mod denormals;
 mod isa;
 mod pool;
+mod simd;
+#[cfg(test)]
+mod testing;
+mod weights;
 
 pub use isa::{Isa, IsaError, Tier};
 pub use pool::Pool;
+pub use weights::{Format, PackError, PackedWeight};
