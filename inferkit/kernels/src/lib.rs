@@ -5,6 +5,7 @@
 //! isa       what this processor can do, found once, overridable
 //! simd      one trait of vector operations, a type for each register width
 //! weights   weights of any format, packed for a product
+//! gemm      products with everything that is done to their result
 //! ```
 //!
 //! **Invariant:** this crate knows slices and shapes, no tensors and no models.
@@ -24,6 +25,13 @@
               generic kernels reach their instructions only when they are inlined; loads are unaligned unless they say so"
 )]
 #![allow(
+    clippy::doc_markdown,
+    clippy::needless_range_loop,
+    clippy::float_cmp,
+    reason = "formats and instructions are written as their makers write them; loops over registers have constant bounds; \
+              comparisons of floats mean their bits"
+)]
+#![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
@@ -32,13 +40,21 @@
 
 mod aligned;
 mod denormals;
+mod gemm;
 mod isa;
 mod pool;
+mod rows;
+mod scratch;
 mod simd;
 #[cfg(test)]
 mod testing;
 mod weights;
 
+pub use gemm::{
+    Activation, Epilogue, GatedExperts, Precision, Product, Renormalize, Residual, Routes, gemm, gemm_gated,
+    gemm_grouped, gemm_grouped_gated,
+};
 pub use isa::{Isa, IsaError, Tier};
 pub use pool::Pool;
+pub use rows::{Rows, RowsMut};
 pub use weights::{Format, PackError, PackedWeight};

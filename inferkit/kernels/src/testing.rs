@@ -34,10 +34,6 @@ impl Random {
         (0..len).map(|_| self.unit()).collect()
     }
 
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.bits() as usize % end
-    }
-
     /// `n * k` weights in a format's own bytes: any quants, scales of a trained model's size, some of them zero or subnormal.
     pub(crate) fn weight(&mut self, format: Format, n: usize, k: usize) -> Vec<u8> {
         let (values, size) = format.block();

@@ -104,10 +104,6 @@ impl Simd for V256 {
         _mm256_loadu_si256(p.cast())
     }
     #[inline(always)]
-    unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
-        _mm256_add_epi32(a, b)
-    }
-    #[inline(always)]
     unsafe fn to_f32(a: __m256i) -> __m256 {
         _mm256_cvtepi32_ps(a)
     }

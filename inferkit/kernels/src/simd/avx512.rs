@@ -98,10 +98,6 @@ impl Simd for V512 {
         _mm512_loadu_si512(p.cast())
     }
     #[inline(always)]
-    unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
-        _mm512_add_epi32(a, b)
-    }
-    #[inline(always)]
     unsafe fn to_f32(a: __m512i) -> __m512 {
         _mm512_cvtepi32_ps(a)
     }

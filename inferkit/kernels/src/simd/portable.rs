@@ -103,10 +103,6 @@ impl Simd for Lanes8 {
         p.cast::<[i32; 8]>().read_unaligned()
     }
     #[inline(always)]
-    unsafe fn add_i(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
-        lanes!(|i| a[i].wrapping_add(b[i]))
-    }
-    #[inline(always)]
     unsafe fn to_f32(a: [i32; 8]) -> [f32; 8] {
         lanes!(|i| a[i] as f32)
     }

@@ -1,4 +1,5 @@
-use super::{Lanes8, Simd, exp, float_tiers, gelu, gelu_tanh, sigmoid, silu, tanh};
+use super::math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
+use super::{Lanes8, Simd, float_tiers};
 use crate::Isa;
 
 /// Applies operation number `op` to `n` pairs; `n` is a multiple of 16.
@@ -57,7 +58,7 @@ float_tiers! {
 }
 
 fn evaluate(isa: Isa, op: usize, x: &[f32], y: &[f32]) -> Vec<f32> {
-    assert!(x.len() == y.len() && x.len() % 16 == 0);
+    assert!(x.len() == y.len() && x.len().is_multiple_of(16));
     let mut out = vec![0.0; x.len()];
     // SAFETY: both inputs and the output hold `x.len()` values, a multiple of every vector length; `isa` is available.
     unsafe { run(isa, op, x.as_ptr(), y.as_ptr(), x.len(), out.as_mut_ptr()) };
