@@ -6,6 +6,7 @@
 //! simd      one trait of vector operations, a type for each register width
 //! weights   weights of any format, packed for a product
 //! gemm      products with everything that is done to their result
+//! attention over a paged cache of keys and values
 //! ```
 //!
 //! **Invariant:** this crate knows slices and shapes, no tensors and no models.
@@ -39,6 +40,7 @@
 )]
 
 mod aligned;
+mod attention;
 mod denormals;
 mod gemm;
 mod isa;
@@ -50,6 +52,7 @@ mod simd;
 mod testing;
 mod weights;
 
+pub use attention::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, KvCache, Mask, Sequence, attention};
 pub use gemm::{
     Activation, Epilogue, GatedExperts, Precision, Product, Renormalize, Residual, Routes, gemm, gemm_gated,
     gemm_grouped, gemm_grouped_gated,

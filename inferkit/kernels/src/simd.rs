@@ -35,7 +35,7 @@ pub(crate) use dot::Dot;
 pub(crate) use dot::PortableDot;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Pair256, Pair512, Quad256, Quad512};
-pub(crate) use math::{gelu, gelu_tanh, silu};
+pub(crate) use math::{exp, gelu, gelu_tanh, silu};
 pub(crate) use portable::Lanes8;
 
 /// Vectors of f32 and i32 with the same number of lanes.
@@ -100,6 +100,18 @@ pub(crate) trait Simd: Copy {
     unsafe fn bf16_low(a: Self::I) -> Self::F;
     /// The upper 16 bits of each lane, read as bfloat16.
     unsafe fn bf16_high(a: Self::I) -> Self::F;
+}
+
+/// Asks for the cache line at `p`, which need not exist.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch is a hint that cannot fault, and every x86-64 processor has it.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }
 
 #[cfg(test)]
