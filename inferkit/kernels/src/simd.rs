@@ -77,12 +77,22 @@ pub(crate) trait Simd: Copy {
 
     unsafe fn splat_i(x: i32) -> Self::I;
     unsafe fn load_i(p: *const i32) -> Self::I;
+    unsafe fn store_i(p: *mut i32, v: Self::I);
+    unsafe fn and(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn or(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn xor(a: Self::I, b: Self::I) -> Self::I;
+    /// Each lane shifted right by N bits, zeros moving in.
+    unsafe fn shift_right<const N: u32>(a: Self::I) -> Self::I;
+    /// Each lane shifted left by N bits.
+    unsafe fn shift_left<const N: u32>(a: Self::I) -> Self::I;
+    /// Sums of single bytes, modulo 256.
+    unsafe fn add_bytes(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn to_f32(a: Self::I) -> Self::F;
     /// Nearest integer, halves to even; unspecified where it does not fit.
     unsafe fn round(a: Self::F) -> Self::I;
     /// `2^a` for `-127 < a < 128`.
     unsafe fn exp2(a: Self::I) -> Self::F;
-    /// Each lane times the bytes' integer value: reads `LANES` signed bytes.
+    /// Reads `LANES` signed bytes.
     unsafe fn load_i8(p: *const i8) -> Self::F;
     /// Reads `LANES` unsigned bytes.
     unsafe fn load_u8(p: *const u8) -> Self::F;

@@ -104,6 +104,34 @@ impl Simd for V256 {
         _mm256_loadu_si256(p.cast())
     }
     #[inline(always)]
+    unsafe fn store_i(p: *mut i32, v: __m256i) {
+        _mm256_storeu_si256(p.cast(), v);
+    }
+    #[inline(always)]
+    unsafe fn and(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_and_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_or_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_xor_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn shift_right<const N: u32>(a: __m256i) -> __m256i {
+        _mm256_srl_epi32(a, _mm_cvtsi32_si128(N as i32))
+    }
+    #[inline(always)]
+    unsafe fn shift_left<const N: u32>(a: __m256i) -> __m256i {
+        _mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32))
+    }
+    #[inline(always)]
+    unsafe fn add_bytes(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_add_epi8(a, b)
+    }
+    #[inline(always)]
     unsafe fn to_f32(a: __m256i) -> __m256 {
         _mm256_cvtepi32_ps(a)
     }

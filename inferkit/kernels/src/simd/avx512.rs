@@ -98,6 +98,34 @@ impl Simd for V512 {
         _mm512_loadu_si512(p.cast())
     }
     #[inline(always)]
+    unsafe fn store_i(p: *mut i32, v: __m512i) {
+        _mm512_storeu_si512(p.cast(), v);
+    }
+    #[inline(always)]
+    unsafe fn and(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_and_si512(a, b)
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_or_si512(a, b)
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_xor_si512(a, b)
+    }
+    #[inline(always)]
+    unsafe fn shift_right<const N: u32>(a: __m512i) -> __m512i {
+        _mm512_srli_epi32::<N>(a)
+    }
+    #[inline(always)]
+    unsafe fn shift_left<const N: u32>(a: __m512i) -> __m512i {
+        _mm512_slli_epi32::<N>(a)
+    }
+    #[inline(always)]
+    unsafe fn add_bytes(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_add_epi8(a, b)
+    }
+    #[inline(always)]
     unsafe fn to_f32(a: __m512i) -> __m512 {
         _mm512_cvtepi32_ps(a)
     }

@@ -103,6 +103,38 @@ impl Simd for Lanes8 {
         p.cast::<[i32; 8]>().read_unaligned()
     }
     #[inline(always)]
+    unsafe fn store_i(p: *mut i32, v: [i32; 8]) {
+        p.cast::<[i32; 8]>().write_unaligned(v);
+    }
+    #[inline(always)]
+    unsafe fn and(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        lanes!(|i| a[i] & b[i])
+    }
+    #[inline(always)]
+    unsafe fn or(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        lanes!(|i| a[i] | b[i])
+    }
+    #[inline(always)]
+    unsafe fn xor(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        lanes!(|i| a[i] ^ b[i])
+    }
+    #[inline(always)]
+    unsafe fn shift_right<const N: u32>(a: [i32; 8]) -> [i32; 8] {
+        lanes!(|i| ((a[i] as u32) >> N) as i32)
+    }
+    #[inline(always)]
+    unsafe fn shift_left<const N: u32>(a: [i32; 8]) -> [i32; 8] {
+        lanes!(|i| a[i] << N)
+    }
+    #[inline(always)]
+    unsafe fn add_bytes(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        let add = |a: i32, b: i32| {
+            let (a, b) = (a.to_ne_bytes(), b.to_ne_bytes());
+            i32::from_ne_bytes([0, 1, 2, 3].map(|i: usize| a[i].wrapping_add(b[i])))
+        };
+        lanes!(|i| add(a[i], b[i]))
+    }
+    #[inline(always)]
     unsafe fn to_f32(a: [i32; 8]) -> [f32; 8] {
         lanes!(|i| a[i] as f32)
     }
