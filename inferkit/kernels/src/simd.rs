@@ -112,13 +112,25 @@ pub(crate) trait Simd: Copy {
     unsafe fn bf16_high(a: Self::I) -> Self::F;
 }
 
-/// Asks for the cache line at `p`, which need not exist.
+/// Asks for the cache line at `p`, which need not exist, into the first level.
 #[inline(always)]
 pub(crate) fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch is a hint that cannot fault, and every x86-64 processor has it.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
+/// Asks for the cache line at `p`, which need not exist, into the second level.
+#[inline(always)]
+pub(crate) fn prefetch_far<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;

@@ -3,7 +3,7 @@
 //! Rows are queries of one kv head: `tokens x group`. Scores and probabilities share one buffer `[rows][256]`.
 
 use super::cache::BLOCK_TOKENS;
-use crate::simd::{Simd, exp, float_tiers, prefetch};
+use crate::simd::{Simd, exp, float_tiers, prefetch, prefetch_far};
 
 /// Positions of a segment.
 pub(super) const SEGMENT: usize = 256;
@@ -17,7 +17,7 @@ pub(super) struct Segment<'a> {
     pub(super) queries: &'a [*const f32],
     /// For each row, the positions in the segment that it sees: from the first up to the second.
     pub(super) visible: &'a [(usize, usize)],
-    /// Keys and values of each block of the segment; blocks that no row sees may be null.
+    /// Keys and values of each block of the segment, and of a few that follow it in the context.
     pub(super) blocks: &'a [[*const u8; 2]],
     /// Values per head.
     pub(super) width: usize,
@@ -65,7 +65,6 @@ unsafe fn attend<S: Simd>(segment: &Segment<'_>) {
     }
     let blocks = first / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS);
     for block in blocks.clone() {
-        fetch(segment, block, &blocks);
         scores_of_block::<S>(segment, block);
     }
     for row in 0..segment.queries.len() {
@@ -74,19 +73,23 @@ unsafe fn attend<S: Simd>(segment: &Segment<'_>) {
     outputs::<S>(segment, blocks.start * BLOCK_TOKENS, end);
 }
 
-/// The block table is random to the hardware: asks for the values of this block and the keys of the next.
+/// Blocks ahead of the current one whose keys are asked for.
+pub(super) const AHEAD: usize = 2;
+
+/// Values of the inner dimension between two looks ahead.
+const STRIDE: usize = 16;
+
+/// The block table is random to the hardware: while the keys of `block` are read at `at..at + STRIDE`, asks for the same part
+/// of the keys two blocks further on, and of this block's values, which are needed once all scores are there.
 #[inline(always)]
-unsafe fn fetch(segment: &Segment<'_>, block: usize, blocks: &std::ops::Range<usize>) {
-    let size = BLOCK_TOKENS * segment.width * if segment.is_bf16 { 2 } else { 4 };
-    let values = segment.blocks[block][1];
-    let next = if block + 1 < blocks.end {
-        segment.blocks[block + 1][0]
-    } else {
-        values
-    };
+unsafe fn look_ahead(segment: &Segment<'_>, block: usize, at: usize) {
+    let value_bytes = if segment.is_bf16 { 2 } else { 4 };
+    let (start, size) = (at * BLOCK_TOKENS * value_bytes, STRIDE * BLOCK_TOKENS * value_bytes);
+    let values = segment.blocks[block][1].wrapping_add(start);
+    let keys = segment.blocks[(block + AHEAD).min(segment.blocks.len() - 1)][0].wrapping_add(start);
     for line in (0..size).step_by(64) {
-        prefetch(values.wrapping_add(line));
-        prefetch(next.wrapping_add(line));
+        prefetch(keys.wrapping_add(line));
+        prefetch_far(values.wrapping_add(line));
     }
 }
 
@@ -120,6 +123,9 @@ unsafe fn scores<S: Simd, const R: usize, const V: usize>(segment: &Segment<'_>,
     if segment.is_bf16 {
         let mut keys = keys.cast::<i32>();
         for pair in 0..segment.width / 2 {
+            if row == 0 && pair % (STRIDE / 2) == 0 {
+                look_ahead(segment, block, 2 * pair);
+            }
             let mut k = [S::splat(0.0); V];
             for v in 0..V {
                 k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
@@ -144,6 +150,9 @@ unsafe fn scores<S: Simd, const R: usize, const V: usize>(segment: &Segment<'_>,
     } else {
         let mut keys = keys.cast::<f32>();
         for i in 0..segment.width {
+            if row == 0 && i % STRIDE == 0 {
+                look_ahead(segment, block, i);
+            }
             let mut k = [S::splat(0.0); V];
             for v in 0..V {
                 k[v] = S::load(keys.add(v * S::LANES));

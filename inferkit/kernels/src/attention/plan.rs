@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cache::{BLOCK_TOKENS, CacheElement, KvCache};
-use super::kernels::{LOWEST, SEGMENT, Segment, finish, merge, segment};
+use super::kernels::{AHEAD, LOWEST, SEGMENT, Segment, finish, merge, segment};
 use super::{AttentionOptions, Mask, Sequence};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
@@ -137,7 +137,7 @@ impl<'a> Batch<'a> {
                 visible.push((clip(seen.start), clip(seen.end)));
             }
         }
-        let end = (start + SEGMENT).min(tile.sequence.context);
+        let end = (start + SEGMENT + AHEAD * BLOCK_TOKENS).min(tile.sequence.context);
         let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
         let blocks: Vec<_> = table
             .iter()
