@@ -22,6 +22,7 @@ mod int8;
 mod jobs;
 mod tiles;
 
+pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use grouped::{GatedExperts, Renormalize, Routes, gemm_grouped, gemm_grouped_gated};
 

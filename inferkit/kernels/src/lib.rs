@@ -7,6 +7,7 @@
 //! weights   weights of any format, packed for a product
 //! gemm      products with everything that is done to their result
 //! attention over a paged cache of keys and values
+//! ops       norms, rotary positions, softmax, gates
 //! ```
 //!
 //! **Invariant:** this crate knows slices and shapes, no tensors and no models.
@@ -44,6 +45,7 @@ mod attention;
 mod denormals;
 mod gemm;
 mod isa;
+pub mod ops;
 mod pool;
 mod rows;
 mod scratch;
