@@ -8,6 +8,7 @@
 //! gemm      products with everything that is done to their result
 //! attention over a paged cache of keys and values
 //! ops       norms, rotary positions, softmax, gates
+//! speech    convolutions over time, LSTM
 //! ```
 //!
 //! **Invariant:** this crate knows slices and shapes, no tensors and no models.
@@ -50,6 +51,7 @@ mod pool;
 mod rows;
 mod scratch;
 mod simd;
+pub mod speech;
 #[cfg(test)]
 mod testing;
 mod weights;

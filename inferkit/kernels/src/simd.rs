@@ -35,7 +35,7 @@ pub(crate) use dot::Dot;
 pub(crate) use dot::PortableDot;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Pair256, Pair512, Quad256, Quad512};
-pub(crate) use math::{exp, gelu, gelu_tanh, silu};
+pub(crate) use math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
 pub(crate) use portable::Lanes8;
 
 /// Vectors of f32 and i32 with the same number of lanes.

@@ -48,7 +48,6 @@ pub(crate) unsafe fn silu<S: Simd>(x: S::F) -> S::F {
     S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x))))
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the LSTM"))]
 /// `tanh(x)`, absolute error below 2e-7.
 #[inline(always)]
 pub(crate) unsafe fn tanh<S: Simd>(x: S::F) -> S::F {
