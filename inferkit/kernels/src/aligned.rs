@@ -1,0 +1,164 @@
+//! Buffers that begin on a cache line and end with room for one vector more.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// Zeroed bytes at a 64-byte boundary, followed by 64 bytes that may be read but mean nothing.
+///
+/// Memory is taken from the system where it is first touched, in huge pages if it offers them: a large weight crosses
+/// a page every 4 KiB otherwise, and each crossing stalls the stream.
+pub(crate) struct AlignedBytes {
+    /// What was allocated; `start` is its first multiple of 64.
+    base: NonNull<u8>,
+    start: NonNull<u8>,
+    len: usize,
+}
+
+/// Bytes of a cache line and of the widest vector.
+const LINE: usize = 64;
+
+// SAFETY: the bytes belong to this value alone, like those of a `Vec<u8>`.
+unsafe impl Send for AlignedBytes {}
+// SAFETY: a shared reference only allows reading.
+unsafe impl Sync for AlignedBytes {}
+
+impl AlignedBytes {
+    /// `len` zero bytes. `len` must be at most `isize::MAX - 128`.
+    pub(crate) fn zeroed(len: usize) -> Self {
+        let layout = layout(len);
+        // SAFETY: the layout has at least 128 bytes.
+        let base = unsafe { alloc_zeroed(layout) };
+        let Some(base) = NonNull::new(base) else {
+            handle_alloc_error(layout)
+        };
+        let skip = base.as_ptr().align_offset(LINE);
+        // SAFETY: fewer than 64 bytes are skipped, and the layout has 128 more than `len`.
+        let start = unsafe { base.add(skip) };
+        ask_for_huge_pages(start.as_ptr(), len);
+        Self { base, start, len }
+    }
+
+    /// Makes room for `len` bytes; what they held is lost when the buffer has to grow.
+    pub(crate) fn reserve(&mut self, len: usize) {
+        if len > self.len {
+            *self = Self::zeroed(len.next_power_of_two());
+        }
+    }
+
+    /// The bytes as f32.
+    pub(crate) fn as_f32_mut(&mut self) -> &mut [f32] {
+        // SAFETY: the start is aligned to 64 bytes, the length is rounded down, every pattern of bits is a f32, and the
+        // borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), self.len / 4) }
+    }
+}
+
+/// Room for the alignment in front and for one vector behind. The alignment of the layout itself stays small, since only then
+/// the system's zero pages are used as they are.
+fn layout(len: usize) -> Layout {
+    match Layout::from_size_align(len.saturating_add(2 * LINE), 16) {
+        Ok(layout) => layout,
+        // A length beyond the address space cannot be allocated either; this reports it as out of memory.
+        Err(_) => handle_alloc_error(Layout::new::<u8>()),
+    }
+}
+
+/// Tells Linux that the pages within a large buffer may be huge ones.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(start: *mut u8, len: usize) {
+    /// A huge page on x86-64 and on most of aarch64; smaller buffers cannot hold one.
+    const HUGE: usize = 2 << 20;
+    let skip = start.align_offset(HUGE);
+    let whole = len.saturating_sub(skip) / HUGE * HUGE;
+    if whole > 0 {
+        // SAFETY: the range lies within the buffer, and the advice changes how pages are mapped, not what they hold. Where the
+        // kernel refuses it, nothing is lost but speed.
+        unsafe { libc::madvise(start.add(skip).cast(), whole, libc::MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_start: *mut u8, _len: usize) {}
+
+impl Drop for AlignedBytes {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeroed` with this layout, and not freed since.
+        unsafe { dealloc(self.base.as_ptr(), layout(self.len)) };
+    }
+}
+
+impl Default for AlignedBytes {
+    fn default() -> Self {
+        Self::zeroed(0)
+    }
+}
+
+impl Deref for AlignedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `len` initialised bytes begin at `start` and live as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for AlignedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl fmt::Debug for AlignedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AlignedBytes({} bytes)", self.len)
+    }
+}
+
+/// A pointer that threads may share because each writes its own part.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedMut<T>(*mut T);
+
+// SAFETY: whoever dereferences the pointer keeps the parts of different threads apart; see the uses.
+unsafe impl<T: Send> Send for SharedMut<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for SharedMut<T> {}
+
+impl<T> SharedMut<T> {
+    /// Of a slice that the caller borrows exclusively for as long as the pointer is used.
+    pub(crate) fn new(slice: &mut [T]) -> Self {
+        Self(slice.as_mut_ptr())
+    }
+
+    /// The address.
+    pub(crate) fn get(self) -> *mut T {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AlignedBytes;
+
+    #[test]
+    fn buffers_begin_on_a_cache_line_and_are_zero() {
+        for len in [0, 1, 63, 64, 1_000, 70_000, 9_000_000] {
+            let bytes = AlignedBytes::zeroed(len);
+            assert_eq!(bytes.as_ptr() as usize % 64, 0);
+            assert_eq!(bytes.len(), len);
+            assert!(bytes.iter().all(|&byte| byte == 0));
+        }
+    }
+
+    #[test]
+    fn reserving_less_keeps_the_buffer() {
+        let mut bytes = AlignedBytes::zeroed(100);
+        bytes[3] = 7;
+        bytes.reserve(100);
+        assert_eq!(bytes[3], 7);
+        bytes.reserve(101);
+        assert!(bytes.len() >= 101);
+    }
+}

@@ -1,0 +1,261 @@
+//! Units of a batch: which segments are computed together, and where their results meet.
+
+use std::ops::Range;
+
+use super::cache::{BLOCK_TOKENS, CacheElement, KvCache};
+use super::kernels::{AHEAD, LOWEST, SEGMENT, Segment, finish, merge, segment};
+use super::{AttentionOptions, Mask, Sequence};
+use crate::aligned::SharedMut;
+use crate::scratch::Scratch;
+use crate::{Pool, Rows};
+
+/// Rows of a unit: their probabilities of a segment stay in the caches of a core.
+const UNIT_ROWS: usize = 48;
+
+/// Query tokens of one sequence and kv head.
+struct Tile<'a> {
+    sequence: &'a Sequence<'a>,
+    head: usize,
+    /// Query tokens, counted from the sequence's first.
+    tokens: Range<usize>,
+    /// Segments that some of them see.
+    segments: Range<usize>,
+    /// Where the results of single segments begin, if they are computed apart.
+    parts_at: usize,
+}
+
+/// Everything a unit needs to know.
+struct Batch<'a> {
+    cache: &'a KvCache,
+    queries: Rows<'a>,
+    options: AttentionOptions,
+    /// Query heads of a kv head.
+    group: usize,
+    out: SharedMut<f32>,
+    out_stride: usize,
+}
+
+/// Computes the whole batch; shapes were checked.
+pub(super) fn run(
+    pool: &Pool,
+    cache: &KvCache,
+    queries: Rows<'_>,
+    sequences: &[Sequence<'_>],
+    options: AttentionOptions,
+    (out, out_stride): (SharedMut<f32>, usize),
+) {
+    let shape = cache.shape();
+    let batch = Batch {
+        cache,
+        queries,
+        options,
+        group: options.heads / shape.kv_heads,
+        out,
+        out_stride,
+    };
+    let mut tiles = batch.tiles(sequences);
+    // A decode step of few sequences has too few tiles to keep every thread busy: then segments are units of their own.
+    if pool.threads() == 1 || tiles.len() >= 4 * pool.threads() {
+        pool.run(tiles.len(), |unit| batch.whole(&tiles[unit]));
+        return;
+    }
+    let mut parts = 0;
+    let mut units = Vec::new();
+    for (number, tile) in tiles.iter_mut().enumerate() {
+        tile.parts_at = parts;
+        parts += tile.segments.len() * batch.rows(tile) * part_size(shape.width);
+        units.extend(tile.segments.clone().map(|segment| (number, segment)));
+    }
+    let mut memory = Scratch::floats(parts);
+    let memory = SharedMut::new(memory.as_f32_mut());
+    pool.run(units.len(), |unit| {
+        let (tile, segment) = units[unit];
+        batch.part(&tiles[tile], segment, memory);
+    });
+    pool.run(tiles.len(), |unit| batch.join(&tiles[unit], memory));
+}
+
+/// Floats that one row of one segment takes: state and output.
+const fn part_size(width: usize) -> usize {
+    width + 2
+}
+
+impl<'a> Batch<'a> {
+    /// All tiles, those with the longest context first.
+    fn tiles(&self, sequences: &'a [Sequence<'a>]) -> Vec<Tile<'a>> {
+        let step = (UNIT_ROWS / self.group).clamp(1, 16);
+        let mut tiles = Vec::new();
+        for sequence in sequences {
+            for start in (0..sequence.q_len).step_by(step) {
+                let tokens = start..(start + step).min(sequence.q_len);
+                let first = self.visible(sequence, tokens.start).start;
+                let end = self.visible(sequence, tokens.end - 1).end;
+                let segments = first / SEGMENT..end.div_ceil(SEGMENT);
+                tiles.extend((0..self.cache.shape().kv_heads).map(|head| Tile {
+                    sequence,
+                    head,
+                    tokens: tokens.clone(),
+                    segments: segments.clone(),
+                    parts_at: 0,
+                }));
+            }
+        }
+        tiles.sort_by_key(|tile| std::cmp::Reverse(tile.segments.len()));
+        tiles
+    }
+
+    /// Positions that a query token sees.
+    fn visible(&self, sequence: &Sequence<'_>, token: usize) -> Range<usize> {
+        let position = sequence.context - sequence.q_len + token;
+        let first = self
+            .options
+            .window
+            .map_or(0, |window| (position + 1).saturating_sub(window));
+        match self.options.mask {
+            Mask::Causal => first..position + 1,
+            Mask::Full => first..sequence.context,
+        }
+    }
+
+    fn rows(&self, tile: &Tile<'_>) -> usize {
+        tile.tokens.len() * self.group
+    }
+
+    /// Computes one segment of a tile into `state` (`[rows]`) and `out` (`[rows][d]`).
+    fn segment(&self, tile: &Tile<'_>, number: usize, scores: &mut [f32], state: &mut [[f32; 2]], out: *mut f32) {
+        let shape = self.cache.shape();
+        let start = number * SEGMENT;
+        let rows = self.rows(tile);
+        assert!(scores.len() >= rows * SEGMENT && state.len() >= rows);
+        let (mut queries, mut visible) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+        for token in tile.tokens.clone() {
+            let seen = self.visible(tile.sequence, token);
+            let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
+            let row = self.queries.row(tile.sequence.q_start + token);
+            for head in tile.head * self.group..(tile.head + 1) * self.group {
+                queries.push(row[head * shape.width..].as_ptr());
+                visible.push((clip(seen.start), clip(seen.end)));
+            }
+        }
+        let end = (start + SEGMENT + AHEAD * BLOCK_TOKENS).min(tile.sequence.context);
+        let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
+        let blocks: Vec<_> = table
+            .iter()
+            .map(|&block| self.cache.block(block as usize, tile.head))
+            .collect();
+        let arguments = Segment {
+            queries: &queries,
+            visible: &visible,
+            blocks: &blocks,
+            width: shape.width,
+            is_bf16: shape.element == CacheElement::Bf16,
+            scale: self.options.scale,
+            scores: scores.as_mut_ptr(),
+            out,
+            state: state.as_mut_ptr(),
+        };
+        // SAFETY: each query row has `heads * d` values; what is visible lies within the context and the segment, whose
+        // blocks exist; `out` has room for `rows * d` values, as both callers see to. The cache's ISA is available.
+        unsafe { segment(self.cache.isa(), &arguments) };
+    }
+
+    /// Computes a tile from its first segment to its last.
+    fn whole(&self, tile: &Tile<'_>) {
+        let width = self.cache.shape().width;
+        let rows = self.rows(tile);
+        let (mut scores, mut total) = (Scratch::floats(rows * SEGMENT), Scratch::floats(rows * width));
+        let mut next = Scratch::floats(rows * width);
+        let (total, next) = (total.as_f32_mut(), next.as_f32_mut());
+        let (mut state, mut next_state) = (vec![[LOWEST, 0.0]; rows], vec![[LOWEST, 0.0]; rows]);
+        total[..rows * width].fill(0.0);
+        for number in tile.segments.clone() {
+            self.segment(tile, number, scores.as_f32_mut(), &mut next_state, next.as_mut_ptr());
+            for row in 0..rows {
+                let out = &next[row * width..][..width];
+                self.merge(
+                    &mut state[row],
+                    &mut total[row * width..][..width],
+                    next_state[row],
+                    out,
+                );
+            }
+        }
+        for row in 0..rows {
+            self.finish(tile, row, state[row][1], &total[row * width..][..width]);
+        }
+    }
+
+    /// Computes one segment of a tile into `memory`.
+    fn part(&self, tile: &Tile<'_>, number: usize, memory: SharedMut<f32>) {
+        let width = self.cache.shape().width;
+        let rows = self.rows(tile);
+        let at = tile.parts_at + (number - tile.segments.start) * rows * part_size(width);
+        let mut scores = Scratch::floats(rows * SEGMENT);
+        // SAFETY: the memory has a part of this size for each segment of each tile, and this one belongs to this unit.
+        let (state, out) = unsafe {
+            let state = memory.get().add(at);
+            (
+                std::slice::from_raw_parts_mut(state.cast::<[f32; 2]>(), rows),
+                state.add(2 * rows),
+            )
+        };
+        self.segment(tile, number, scores.as_f32_mut(), state, out);
+    }
+
+    /// Merges the parts of a tile as `whole` merges its segments.
+    fn join(&self, tile: &Tile<'_>, memory: SharedMut<f32>) {
+        let width = self.cache.shape().width;
+        let rows = self.rows(tile);
+        let size = rows * part_size(width);
+        let mut total = Scratch::floats(width);
+        let total = &mut total.as_f32_mut()[..width];
+        // SAFETY: the region that wrote the parts of this tile has ended.
+        let parts = unsafe {
+            std::slice::from_raw_parts(memory.get().add(tile.parts_at).cast_const(), tile.segments.len() * size)
+        };
+        for row in 0..rows {
+            let mut state = [LOWEST, 0.0];
+            total.fill(0.0);
+            for part in parts.chunks_exact(size) {
+                let next = [part[2 * row], part[2 * row + 1]];
+                self.merge(&mut state, total, next, &part[2 * rows + row * width..][..width]);
+            }
+            self.finish(tile, row, state[1], total);
+        }
+    }
+
+    /// Merges a segment of one row into the total, unless the row saw nothing of it.
+    fn merge(&self, state: &mut [f32; 2], total: &mut [f32], next: [f32; 2], out: &[f32]) {
+        if next[1] == 0.0 {
+            return;
+        }
+        if state[1] == 0.0 {
+            *state = next;
+            total.copy_from_slice(out);
+            return;
+        }
+        // SAFETY: both rows have d values, a multiple of 16. The cache's ISA is available.
+        unsafe {
+            merge(
+                self.cache.isa(),
+                state,
+                total.as_mut_ptr(),
+                (&next, out.as_ptr()),
+                total.len(),
+            );
+        }
+    }
+
+    /// Divides a row by the sum of its probabilities and writes it.
+    fn finish(&self, tile: &Tile<'_>, row: usize, sum: f32, values: &[f32]) {
+        let width = values.len();
+        let token = tile.sequence.q_start + tile.tokens.start + row / self.group;
+        let head = tile.head * self.group + row % self.group;
+        // SAFETY: the output has the shape of the queries, no two sequences share rows of it (both were checked), and each
+        // row and head belongs to one tile. The cache's ISA is available.
+        unsafe {
+            let out = self.out.get().add(token * self.out_stride + head * width);
+            finish(self.cache.isa(), sum, values.as_ptr(), out, width);
+        }
+    }
+}

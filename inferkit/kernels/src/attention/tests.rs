@@ -1,0 +1,430 @@
+use super::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, KvCache, Mask, Sequence, attention};
+use crate::testing::{Guarded, Random, same_bits};
+use crate::{Isa, Pool, Rows, RowsMut};
+
+/// One sequence's keys and values as plain rows, and the same in a cache whose block table is shuffled.
+struct Context {
+    kv_heads: usize,
+    width: usize,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    cache: KvCache,
+    table: Vec<u32>,
+}
+
+impl Context {
+    fn new(isa: Isa, element: CacheElement, [tokens, kv_heads, width]: [usize; 3]) -> Self {
+        let mut random = Random::new(60);
+        let used = tokens.div_ceil(BLOCK_TOKENS);
+        let shape = CacheShape {
+            blocks: used + 3,
+            kv_heads,
+            width,
+            element,
+        };
+        let mut cache = KvCache::new(isa, shape);
+        let mut table: Vec<u32> = (0..shape.blocks as u32).collect();
+        (1..table.len()).for_each(|i| table.swap(i, random.bits() as usize % (i + 1)));
+        table.truncate(used);
+        // Unwritten slots hold NaN: whoever reads one of them shows it.
+        let everything: Vec<usize> = (0..shape.blocks * BLOCK_TOKENS).collect();
+        let nan = vec![f32::NAN; everything.len() * kv_heads * width];
+        let nan = Rows::new(&nan, kv_heads * width);
+        cache.write(&Pool::new(1), nan, nan, &everything);
+        let row = kv_heads * width;
+        let (keys, values) = (random.floats(tokens * row), random.floats(tokens * row));
+        let slots: Vec<usize> = (0..tokens)
+            .map(|i| table[i / BLOCK_TOKENS] as usize * BLOCK_TOKENS + i % BLOCK_TOKENS)
+            .collect();
+        cache.write(&Pool::new(2), Rows::new(&keys, row), Rows::new(&values, row), &slots);
+        Self {
+            kv_heads,
+            width,
+            keys,
+            values,
+            cache,
+            table,
+        }
+    }
+
+    /// Attention of the queries `tokens` of a longer chunk, in one call.
+    fn run(&self, pool: &Pool, queries: &[f32], tokens: std::ops::Range<usize>, options: AttentionOptions) -> Vec<f32> {
+        let row = options.heads * self.width;
+        let total = self.keys.len() / (self.kv_heads * self.width);
+        let all = queries.len() / row;
+        let context = total - all + tokens.end;
+        let sequence = Sequence {
+            q_start: 0,
+            q_len: tokens.len(),
+            context,
+            block_table: &self.table,
+        };
+        let mut out = vec![f32::NAN; tokens.len() * row];
+        let queries = Rows::new(&queries[tokens.start * row..tokens.end * row], row);
+        attention(
+            pool,
+            &self.cache,
+            queries,
+            &[sequence],
+            options,
+            RowsMut::new(&mut out, row),
+        );
+        out
+    }
+
+    /// The definition in f64, on what the cache holds.
+    fn reference(&self, query: &[f32], position: usize, options: AttentionOptions) -> Vec<f64> {
+        let total = self.keys.len() / (self.kv_heads * self.width);
+        let group = options.heads / self.kv_heads;
+        let end = if options.mask == Mask::Causal {
+            position + 1
+        } else {
+            total
+        };
+        let first = options.window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let mut out = Vec::new();
+        for head in 0..options.heads {
+            let query = &query[head * self.width..][..self.width];
+            let read = |token: usize| {
+                let slot = self.table[token / BLOCK_TOKENS] as usize * BLOCK_TOKENS + token % BLOCK_TOKENS;
+                self.cache.read(slot, head / group)
+            };
+            let scores: Vec<f64> = (first..end)
+                .map(|token| {
+                    let terms = query
+                        .iter()
+                        .zip(read(token).0)
+                        .map(|(q, k)| f64::from(*q) * f64::from(k));
+                    terms.sum::<f64>() * f64::from(options.scale)
+                })
+                .collect();
+            let greatest = scores.iter().copied().fold(f64::MIN, f64::max);
+            let weights: Vec<f64> = scores.iter().map(|score| (score - greatest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            let mut head_out = vec![0.0; self.width];
+            for (token, weight) in (first..end).zip(weights) {
+                head_out
+                    .iter_mut()
+                    .zip(read(token).1)
+                    .for_each(|(o, v)| *o += weight / sum * f64::from(v));
+            }
+            out.extend(head_out);
+        }
+        out
+    }
+}
+
+const ELEMENTS: [CacheElement; 2] = [CacheElement::Bf16, CacheElement::F32];
+
+#[test]
+fn the_cache_gives_back_what_was_written() {
+    for isa in Isa::available() {
+        for element in ELEMENTS {
+            let context = Context::new(isa, element, [45, 2, 48]);
+            for token in [0, 1, 31, 32, 44] {
+                let slot = context.table[token / BLOCK_TOKENS] as usize * BLOCK_TOKENS + token % BLOCK_TOKENS;
+                for head in 0..2 {
+                    let kept = |x: &f32| {
+                        if element == CacheElement::F32 {
+                            *x
+                        } else {
+                            half::bf16::from_f32(*x).to_f32()
+                        }
+                    };
+                    let at = (token * 2 + head) * 48..(token * 2 + head + 1) * 48;
+                    let expected: Vec<f32> = context.keys[at.clone()].iter().map(kept).collect();
+                    let (keys, values) = context.cache.read(slot, head);
+                    assert_eq!(keys, expected, "{} {element:?}", isa.tier());
+                    assert_eq!(values, context.values[at].iter().map(kept).collect::<Vec<_>>());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn attention_is_its_definition_on_every_tier() {
+    let window = |options: AttentionOptions, window| options.with_window(Some(window));
+    for isa in Isa::available() {
+        for element in ELEMENTS {
+            for ([tokens, q_len, kv_heads, heads, width], change) in [
+                ([1, 1, 1, 1, 16], None),
+                ([33, 33, 1, 3, 48], None),
+                ([300, 7, 2, 4, 64], None),
+                ([563, 40, 2, 2, 80], None),
+                ([530, 20, 1, 8, 128], Some(40)),
+                ([530, 20, 1, 2, 16], Some(256)),
+            ] {
+                let context = Context::new(isa, element, [tokens, kv_heads, width]);
+                let queries = Random::new(61).floats(q_len * heads * width);
+                let mut options = AttentionOptions::new(heads, 1.5);
+                if let Some(size) = change {
+                    options = window(options, size);
+                }
+                for mask in [Mask::Causal, Mask::Full] {
+                    let options = options.with_mask(mask);
+                    let found = context.run(&Pool::new(2), &queries, 0..q_len, options);
+                    for token in [0, q_len / 2, q_len - 1] {
+                        let query = &queries[token * heads * width..][..heads * width];
+                        let expected = context.reference(query, tokens - q_len + token, options);
+                        for (found, expected) in found[token * heads * width..].iter().zip(expected) {
+                            let error = (f64::from(*found) - expected).abs();
+                            assert!(
+                                error < 3e-6,
+                                "{} {element:?} {tokens}/{q_len}: {found}, not {expected}",
+                                isa.tier()
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
+    let pools = [1, 2, 3, 8].map(Pool::new);
+    for isa in Isa::available() {
+        for element in ELEMENTS {
+            for (kv_heads, heads, window) in [(1, 1, None), (2, 4, None), (1, 6, Some(100)), (2, 6, Some(300))] {
+                let (tokens, q_len, width) = (700, 37, 32);
+                let context = Context::new(isa, element, [tokens, kv_heads, width]);
+                let row = heads * width;
+                let queries = Random::new(62).floats(q_len * row);
+                let options = AttentionOptions::new(heads, 0.7).with_window(window);
+                let chunk = context.run(&pools[0], &queries, 0..q_len, options);
+                for pool in &pools {
+                    let what = format!("{} {element:?}, {heads} heads, {} threads", isa.tier(), pool.threads());
+                    assert!(
+                        same_bits(&context.run(pool, &queries, 0..q_len, options), &chunk),
+                        "{what}: chunk"
+                    );
+                    for token in (0..q_len).step_by(3) {
+                        let alone = context.run(pool, &queries, token..token + 1, options);
+                        assert!(
+                            same_bits(&alone, &chunk[token * row..][..row]),
+                            "{what}: query {token} alone"
+                        );
+                    }
+                    let part = context.run(pool, &queries, 5..18, options);
+                    assert!(
+                        same_bits(&part, &chunk[5 * row..18 * row]),
+                        "{what}: a part of the chunk"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sequences_of_a_batch_do_not_touch_each_other() {
+    let isa = Isa::best();
+    let context = Context::new(isa, CacheElement::Bf16, [290, 2, 32]);
+    let row = 4 * 32;
+    let queries = Random::new(63).floats(9 * row);
+    let options = AttentionOptions::new(4, 0.2);
+    let table = &context.table[..];
+    // Three prefixes of one context, their queries in another order, with a row between that belongs to nobody.
+    let sequences = [
+        Sequence {
+            q_start: 6,
+            q_len: 3,
+            context: 290,
+            block_table: table,
+        },
+        Sequence {
+            q_start: 0,
+            q_len: 4,
+            context: 100,
+            block_table: table,
+        },
+        Sequence {
+            q_start: 5,
+            q_len: 1,
+            context: 257,
+            block_table: table,
+        },
+    ];
+    let mut out = vec![7.0; 9 * row];
+    attention(
+        &Pool::new(3),
+        &context.cache,
+        Rows::new(&queries, row),
+        &sequences,
+        options,
+        RowsMut::new(&mut out, row),
+    );
+    assert!(
+        out[4 * row..5 * row].iter().all(|&x| x == 7.0),
+        "a row without a sequence stays as it is"
+    );
+    for sequence in sequences {
+        let mut alone = vec![7.0; 9 * row];
+        let queries = Rows::new(&queries, row);
+        attention(
+            &Pool::new(1),
+            &context.cache,
+            queries,
+            &[sequence],
+            options,
+            RowsMut::new(&mut alone, row),
+        );
+        let rows = sequence.q_start * row..(sequence.q_start + sequence.q_len) * row;
+        assert!(same_bits(&out[rows.clone()], &alone[rows]), "{sequence:?}");
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_surface_and_infinities_do_not_spread() {
+    for isa in Isa::available() {
+        let mut context = Context::new(isa, CacheElement::F32, [40, 1, 16]);
+        let options = AttentionOptions::new(1, 1.0);
+        let clean = context.run(&Pool::new(1), &[1.0; 16], 0..1, options);
+        assert!(clean.iter().all(|x| x.is_finite()));
+        // A key that no query likes: its score is minus infinity.
+        let mut key = [0.0; 16];
+        key[0] = f32::NEG_INFINITY;
+        let slot = context.table[0] as usize * BLOCK_TOKENS + 5;
+        let value = vec![1.0; 16];
+        context
+            .cache
+            .write(&Pool::new(1), Rows::new(&key, 16), Rows::new(&value, 16), &[slot]);
+        let mut query = [0.0; 16];
+        query[0] = 1.0;
+        let found = context.run(&Pool::new(1), &query, 0..1, options);
+        assert!(
+            found.iter().all(|x| x.is_finite()),
+            "{}: a probability of zero, {found:?}",
+            isa.tier()
+        );
+        for bad in [f32::NAN, f32::INFINITY] {
+            key[0] = bad;
+            context
+                .cache
+                .write(&Pool::new(1), Rows::new(&key, 16), Rows::new(&value, 16), &[slot]);
+            let found = context.run(&Pool::new(1), &query, 0..1, options);
+            assert!(found.iter().all(|x| x.is_nan()), "{}: {bad} gave {found:?}", isa.tier());
+        }
+    }
+}
+
+#[test]
+fn a_query_whose_scores_are_all_minus_infinity_gives_zeros() {
+    for isa in Isa::available() {
+        let mut cache = KvCache::new(
+            isa,
+            CacheShape {
+                blocks: 1,
+                kv_heads: 1,
+                width: 16,
+                element: CacheElement::F32,
+            },
+        );
+        let mut key = [0.0; 16];
+        key[0] = f32::NEG_INFINITY;
+        cache.write(&Pool::new(1), Rows::new(&key, 16), Rows::new(&[1.0; 16], 16), &[0]);
+        let mut out = [f32::NAN; 16];
+        let sequence = Sequence {
+            q_start: 0,
+            q_len: 1,
+            context: 1,
+            block_table: &[0],
+        };
+        let mut query = [0.0; 16];
+        query[0] = 1.0;
+        let options = AttentionOptions::new(1, 1.0);
+        let queries = Rows::new(&query, 16);
+        attention(
+            &Pool::new(1),
+            &cache,
+            queries,
+            &[sequence],
+            options,
+            RowsMut::new(&mut out, 16),
+        );
+        assert_eq!(out, [0.0; 16], "{}", isa.tier());
+    }
+}
+
+#[test]
+fn nothing_is_read_past_the_end_of_the_queries() {
+    for isa in Isa::available() {
+        let context = Context::new(isa, CacheElement::Bf16, [50, 1, 48]);
+        let queries = Guarded::new(&Random::new(64).floats(3 * 2 * 48));
+        let mut out = Guarded::new(&[0.0_f32; 3 * 2 * 48]);
+        let sequence = Sequence {
+            q_start: 0,
+            q_len: 3,
+            context: 50,
+            block_table: &context.table,
+        };
+        let (rows, out) = (Rows::new(&queries, 96), RowsMut::new(&mut out, 96));
+        attention(
+            &Pool::new(1),
+            &context.cache,
+            rows,
+            &[sequence],
+            AttentionOptions::new(2, 0.1),
+            out,
+        );
+    }
+}
+
+#[test]
+fn a_copied_block_is_a_copy_of_all_heads() {
+    let context = Context::new(Isa::best(), CacheElement::Bf16, [32, 2, 16]);
+    let (from, mut cache) = (context.table[0] as usize, context.cache);
+    let to = (from + 1) % cache.shape().blocks;
+    cache.copy_block(from, to);
+    for head in 0..2 {
+        assert_eq!(cache.read(from * 32 + 9, head), cache.read(to * 32 + 9, head));
+    }
+}
+
+fn refused(change: impl Fn(&mut Sequence<'_>, &mut AttentionOptions)) {
+    let context = Context::new(Isa::best(), CacheElement::Bf16, [40, 2, 16]);
+    let queries = [0.0; 2 * 64];
+    let mut sequence = Sequence {
+        q_start: 0,
+        q_len: 2,
+        context: 40,
+        block_table: &context.table,
+    };
+    let mut options = AttentionOptions::new(4, 1.0);
+    change(&mut sequence, &mut options);
+    let mut out = [0.0; 2 * 64];
+    attention(
+        &Pool::new(1),
+        &context.cache,
+        Rows::new(&queries, 64),
+        &[sequence],
+        options,
+        RowsMut::new(&mut out, 64),
+    );
+}
+
+#[test]
+#[should_panic(expected = "a block table of 1 for 40 tokens")]
+fn a_short_block_table_is_refused() {
+    refused(|sequence, _| sequence.block_table = &[0]);
+}
+
+#[test]
+#[should_panic(expected = "a block beyond the 5 there are")]
+fn a_block_that_does_not_exist_is_refused() {
+    refused(|sequence, _| sequence.block_table = &[0, 99]);
+}
+
+#[test]
+#[should_panic(expected = "query rows 1 + 2 are missing or shared")]
+fn queries_beyond_the_rows_are_refused() {
+    refused(|sequence, _| sequence.q_start = 1);
+}
+
+#[test]
+#[should_panic(expected = "3 query heads for 2 kv heads")]
+fn heads_that_do_not_form_groups_are_refused() {
+    refused(|_, options| options.heads = 3);
+}

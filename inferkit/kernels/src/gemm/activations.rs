@@ -1,0 +1,231 @@
+//! Activations in the forms that the weights of a list need.
+//!
+//! A quantized row is a sequence of blocks, one for every 32 values:
+//!
+//! ```text
+//! 32 quants, one byte or (tiers that multiply pairs) two each · f32 scale · f32 scale * sum of quants ·
+//! i32 start · i32 start of the first 16 · i32 start of the last 16
+//! ```
+//!
+//! A *start* is what an integer sum begins with, so that weights stored plus 128 need no correction: -128 times the sum of
+//! the quants, or zero where weights are stored as they are.
+
+use crate::aligned::SharedMut;
+use crate::scratch::Scratch;
+use crate::simd::{Simd, float_tiers};
+use crate::weights::Kind;
+use crate::{Isa, PackedWeight, Pool, Precision, Rows, Tier};
+
+/// Bytes after the quants of a block.
+const RECORD: usize = 20;
+
+/// Where scale, scaled sum and the three starts stand in a record.
+pub(super) const SCALED_SUM_AT: usize = 4;
+pub(super) const START_AT: usize = 8;
+
+/// Bytes of a block of 32 with `group` values a lane.
+pub(super) const fn block_bytes(group: usize) -> usize {
+    record_at(group) + RECORD
+}
+
+/// Where in a block the record begins.
+pub(super) const fn record_at(group: usize) -> usize {
+    32 * 4 / group
+}
+
+/// Activations of a list of products, in every form that its weights need.
+pub(super) struct Prepared<'a> {
+    pub(super) isa: Isa,
+    /// As they are.
+    pub(super) plain: Form,
+    /// Rounded to bfloat16, if that was asked for: an even number of bfloat16 a row where the processor multiplies those,
+    /// widened to f32 again elsewhere.
+    pub(super) rounded: Option<Form>,
+    /// Quantized blocks.
+    pub(super) int8: Option<Form>,
+    /// What the two forms above point to.
+    memory: [Option<Scratch>; 2],
+    borrowed: std::marker::PhantomData<&'a [f32]>,
+}
+
+/// Where rows begin, and how many bytes apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    pub(super) start: *const u8,
+    pub(super) stride: usize,
+}
+
+// SAFETY: a form is only read, and what it points to is borrowed or owned by the `Prepared` that holds it.
+unsafe impl Sync for Form {}
+
+impl<'a> Prepared<'a> {
+    /// Prepares `a` for `weights`; `None` when there is nothing to compute.
+    pub(super) fn new(pool: &Pool, a: Rows<'a>, precision: Precision, weights: &[&PackedWeight]) -> Option<Self> {
+        let isa = weights.first()?.isa();
+        for weight in weights {
+            assert_eq!(
+                weight.isa(),
+                isa,
+                "the weights of a list are packed for one set of instructions"
+            );
+            assert_eq!(weight.k(), a.width(), "k of the weight is the width of the activations");
+        }
+        if a.rows() == 0 {
+            return None;
+        }
+        let is_bf16 = |weight: &&PackedWeight| weight.layout().kind == Kind::Bf16;
+        let rounded = precision == Precision::Bf16 && weights.iter().any(is_bf16);
+        let mut prepared = Self {
+            isa,
+            plain: Form {
+                start: a.as_ptr().cast(),
+                stride: 4 * a.stride(),
+            },
+            rounded: None,
+            int8: None,
+            memory: [None, None],
+            borrowed: std::marker::PhantomData,
+        };
+        if rounded {
+            prepared.rounded = Some(if isa.tier() == Tier::Avx512Bf16 {
+                prepared.keep(0, pool, a, a.width().next_multiple_of(2) * 2, round_rows)
+            } else {
+                prepared.keep(0, pool, a, 4 * a.width(), round_and_widen_rows)
+            });
+        }
+        if let Some(weight) = weights.iter().find(|weight| weight.layout().is_quantized()) {
+            let group = weight.layout().group;
+            let kernel = if group == 4 {
+                quantize_rows_to_bytes
+            } else {
+                quantize_rows_to_words
+            };
+            prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), kernel));
+        }
+        Some(prepared)
+    }
+
+    /// Fills a buffer with one form of every row and keeps it.
+    fn keep(&mut self, slot: usize, pool: &Pool, a: Rows<'_>, stride: usize, kernel: RowKernel) -> Form {
+        /// Values that are worth a unit of their own.
+        const UNIT: usize = 8_192;
+        let mut memory = Scratch::bytes(a.rows() * stride);
+        let target = SharedMut::new(memory.as_bytes_mut());
+        let per_unit = (UNIT / a.width()).clamp(1, a.rows());
+        let isa = self.isa;
+        pool.run(a.rows().div_ceil(per_unit), |unit| {
+            for row in unit * per_unit..((unit + 1) * per_unit).min(a.rows()) {
+                let values = a.row(row);
+                // SAFETY: the buffer has `stride` bytes for each row, as many as the kernel writes for `values.len()`
+                // values, and the row belongs to this unit alone. `isa` is available.
+                unsafe { kernel(isa, values.as_ptr(), values.len(), target.get().add(row * stride)) };
+            }
+        });
+        let form = Form {
+            start: memory.as_ptr(),
+            stride,
+        };
+        self.memory[slot] = Some(memory);
+        form
+    }
+}
+
+/// Converts one row: values, their number, target.
+type RowKernel = unsafe fn(Isa, *const f32, usize, *mut u8);
+
+float_tiers! {
+    /// Quants of one byte.
+    fn quantize_rows_to_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_bytes;
+}
+float_tiers! {
+    /// Quants of two bytes.
+    fn quantize_rows_to_words(row: *const f32, k: usize, target: *mut u8) = quantize_words;
+}
+float_tiers! {
+    /// bfloat16, zero-padded to an even number.
+    fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
+}
+float_tiers! {
+    /// Rounded to bfloat16, as f32.
+    fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
+}
+
+#[inline(always)]
+unsafe fn quantize_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    quantize::<S, 4>(row, k, target);
+}
+
+#[inline(always)]
+unsafe fn quantize_words<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    quantize::<S, 2>(row, k, target);
+}
+
+/// Groups whose greatest magnitude lies below this are zero: its reciprocal would overflow.
+const SMALLEST: f32 = 1e-30;
+
+#[inline(always)]
+unsafe fn quantize<S: Simd, const GROUP: usize>(row: *const f32, k: usize, target: *mut u8) {
+    for block in 0..k / 32 {
+        let values = row.add(32 * block);
+        let target = target.add(block * block_bytes(GROUP));
+        let (mut greatest, mut finite) = (S::splat(0.0), true);
+        for at in (0..32).step_by(S::LANES) {
+            let value = S::abs(S::load(values.add(at)));
+            finite &= S::all_finite(value);
+            greatest = S::max(greatest, value);
+        }
+        let greatest = S::reduce_max(greatest);
+        // A value that is no number makes the whole block, and with it the row, no number.
+        let (scale, inverse) = match (finite, greatest >= SMALLEST) {
+            (false, _) => (f32::NAN, 0.0),
+            (true, true) => (greatest / 127.0, 127.0 / greatest),
+            (true, false) => (0.0, 0.0),
+        };
+        let mut sums = [0.0_f32; 2];
+        for at in (0..32).step_by(S::LANES) {
+            let value = if finite { S::load(values.add(at)) } else { S::splat(0.0) };
+            let quants = S::round(S::mul(value, S::splat(inverse)));
+            sums[at / 16] += S::reduce_add(S::to_f32(quants));
+            if GROUP == 4 {
+                S::store_i8(target.add(at).cast(), quants);
+            } else {
+                S::store_i16(target.add(2 * at).cast(), quants);
+            }
+        }
+        let start = if GROUP == 4 { -128.0 } else { 0.0 };
+        let record = target.add(record_at(GROUP));
+        record
+            .cast::<[f32; 2]>()
+            .write_unaligned([scale, scale * (sums[0] + sums[1])]);
+        let starts = [sums[0] + sums[1], sums[0], sums[1]].map(|sum| (sum * start) as i32);
+        record.add(START_AT).cast::<[i32; 3]>().write_unaligned(starts);
+    }
+}
+
+#[inline(always)]
+unsafe fn round_bf16<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    let target = target.cast::<u16>();
+    let mut at = 0;
+    while at + S::LANES <= k {
+        S::store_bf16(target.add(at), S::load(row.add(at)));
+        at += S::LANES;
+    }
+    let mut last = [0_u16; 16];
+    S::store_bf16(last.as_mut_ptr(), S::load_head(row.add(at), k - at));
+    for (i, value) in last.into_iter().enumerate().take(k.next_multiple_of(2) - at) {
+        target.add(at + i).write_unaligned(value);
+    }
+}
+
+#[inline(always)]
+unsafe fn round_and_widen<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    let target = target.cast::<f32>();
+    let mut rounded = [0_u16; 16];
+    let mut at = 0;
+    while at < k {
+        let lanes = S::LANES.min(k - at);
+        S::store_bf16(rounded.as_mut_ptr(), S::load_head(row.add(at), lanes));
+        S::store_head(target.add(at), lanes, S::load_bf16(rounded.as_ptr()));
+        at += lanes;
+    }
+}

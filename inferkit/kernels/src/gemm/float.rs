@@ -1,0 +1,175 @@
+//! Tiles of plain numbers: f32 or bfloat16 weights.
+//!
+//! A tile of R rows by a whole panel keeps all its sums in registers: 6 rows by 64 columns are 24 of the 32 registers of
+//! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
+
+use super::tiles::{Block, for_tiles};
+use crate::simd::{Simd, float_tiers};
+
+float_tiers! {
+    /// f32 weights, f32 activations.
+    pub(super) fn f32_block(block: &Block) = f32_tiles;
+}
+float_tiers! {
+    /// bfloat16 weights, f32 activations.
+    pub(super) fn bf16_block(block: &Block) = bf16_tiles;
+}
+
+#[inline(always)]
+unsafe fn f32_tiles<S: Simd>(block: &Block) {
+    for_tiles!(block, 6, |at, R| {
+        if S::LANES == 16 {
+            f32_tile::<S, R, 4>(block, at)
+        } else {
+            f32_tile::<S, R, 2>(block, at)
+        }
+    });
+}
+
+#[inline(always)]
+unsafe fn bf16_tiles<S: Simd>(block: &Block) {
+    for_tiles!(block, 6, |at, R| {
+        if S::LANES == 16 {
+            bf16_tile::<S, R, 4>(block, at)
+        } else {
+            bf16_tile::<S, R, 2>(block, at)
+        }
+    });
+}
+
+/// Sums of R rows by V vectors.
+type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
+
+#[inline(always)]
+unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) -> Sums<S, R, V> {
+    let mut sums = [[S::splat(0.0); V]; R];
+    if block.k_start > 0 {
+        for r in 0..R {
+            for v in 0..V {
+                sums[r][v] = S::load(block.sums.add(((at + r) * V + v) * S::LANES));
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+unsafe fn end<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize, sums: &Sums<S, R, V>) {
+    for r in 0..R {
+        for v in 0..V {
+            S::store(block.sums.add(((at + r) * V + v) * S::LANES), sums[r][v]);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn row_pointers<const R: usize>(block: &Block, at: usize) -> [*const f32; R] {
+    let mut rows = [std::ptr::null(); R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = block.rows.get(block.first + at + r).cast::<f32>().add(block.k_start);
+    }
+    rows
+}
+
+#[inline(always)]
+unsafe fn f32_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) {
+    let rows = row_pointers::<R>(block, at);
+    let mut weights = block.weights.cast::<f32>();
+    let mut sums = begin::<S, R, V>(block, at);
+    for k in 0..block.k_len {
+        let mut w = [S::splat(0.0); V];
+        for v in 0..V {
+            w[v] = S::load(weights.add(v * S::LANES));
+        }
+        for r in 0..R {
+            let a = S::splat(*rows[r].add(k));
+            for v in 0..V {
+                sums[r][v] = S::fma(a, w[v], sums[r][v]);
+            }
+        }
+        weights = weights.add(V * S::LANES);
+    }
+    end::<S, R, V>(block, at, &sums);
+}
+
+#[inline(always)]
+unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) {
+    let rows = row_pointers::<R>(block, at);
+    let mut weights = block.weights.cast::<i32>();
+    let mut sums = begin::<S, R, V>(block, at);
+    for pair in 0..block.k_len / 2 {
+        let mut w = [S::splat(0.0); V];
+        for v in 0..V {
+            w[v] = S::bf16_low(S::load_i(weights.add(v * S::LANES)));
+        }
+        for r in 0..R {
+            let a = S::splat(*rows[r].add(2 * pair));
+            for v in 0..V {
+                sums[r][v] = S::fma(a, w[v], sums[r][v]);
+            }
+        }
+        for v in 0..V {
+            w[v] = S::bf16_high(S::load_i(weights.add(v * S::LANES)));
+        }
+        for r in 0..R {
+            let a = S::splat(*rows[r].add(2 * pair + 1));
+            for v in 0..V {
+                sums[r][v] = S::fma(a, w[v], sums[r][v]);
+            }
+        }
+        weights = weights.add(V * S::LANES);
+    }
+    if block.k_len % 2 == 1 {
+        // The row of activations ends here: its other half must not be read.
+        for v in 0..V {
+            let w = S::bf16_low(S::load_i(weights.add(v * S::LANES)));
+            for r in 0..R {
+                sums[r][v] = S::fma(S::splat(*rows[r].add(block.k_len - 1)), w, sums[r][v]);
+            }
+        }
+    }
+    end::<S, R, V>(block, at, &sums);
+}
+
+/// bfloat16 weights and activations with VDPBF16PS: two products a lane and step, denormals flushed.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
+pub(super) unsafe fn bf16_dot_block(block: &Block) {
+    for_tiles!(block, 6, |at, R| bf16_dot_tile::<R>(block, at));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn bf16_dot_tile<const R: usize>(block: &Block, at: usize) {
+    use crate::simd::V512;
+    use std::arch::x86_64::{__m512bh, __m512i, _mm512_dpbf16_ps};
+    const V: usize = 4;
+    let mut rows = [std::ptr::null(); R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        *row = block
+            .rows
+            .get(block.first + at + r)
+            .cast::<i32>()
+            .add(block.k_start / 2);
+    }
+    let mut weights = block.weights.cast::<i32>();
+    let mut sums = begin::<V512, R, V>(block, at);
+    for pair in 0..block.k_len.div_ceil(2) {
+        let mut w = [V512::splat_i(0); V];
+        for v in 0..V {
+            w[v] = V512::load_i(weights.add(v * V512::LANES));
+        }
+        for r in 0..R {
+            let a = V512::splat_i(rows[r].add(pair).read_unaligned());
+            for v in 0..V {
+                let (w, a) = (
+                    std::mem::transmute::<__m512i, __m512bh>(w[v]),
+                    std::mem::transmute::<__m512i, __m512bh>(a),
+                );
+                sums[r][v] = _mm512_dpbf16_ps(sums[r][v], w, a);
+            }
+        }
+        weights = weights.add(V * V512::LANES);
+    }
+    end::<V512, R, V>(block, at, &sums);
+}

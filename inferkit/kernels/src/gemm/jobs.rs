@@ -1,0 +1,229 @@
+//! Work units of one or many products, and how one unit is computed.
+
+use super::activations::{Form, Prepared};
+use super::decode::{DECODED, Slice, decode};
+use super::epilogue::{Epilogue, Residual, Sums, write};
+use super::tiles::{Block, RowPointers};
+use super::{float, int8};
+use crate::aligned::SharedMut;
+use crate::scratch::Scratch;
+use crate::weights::Kind;
+use crate::{Isa, PackedWeight, Pool, Tier};
+
+/// Which rows of the activations a job takes, and where they go in its output.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowSet<'a> {
+    /// Row of the activations for each position; `None` for all in order.
+    pub(super) index: Option<&'a [u32]>,
+    /// Positions and, at the same time, rows of the output.
+    pub(super) start: usize,
+    pub(super) len: usize,
+}
+
+impl RowSet<'_> {
+    pub(super) fn all(m: usize) -> Self {
+        Self {
+            index: None,
+            start: 0,
+            len: m,
+        }
+    }
+}
+
+/// One product, or two that are multiplied with each other.
+#[derive(Debug)]
+pub(super) struct Job<'a> {
+    pub(super) weight: &'a PackedWeight,
+    /// Multiplied with the activated product of `weight`.
+    pub(super) up: Option<&'a PackedWeight>,
+    pub(super) rows: RowSet<'a>,
+    pub(super) out: SharedMut<f32>,
+    pub(super) out_stride: usize,
+    pub(super) epilogue: Epilogue<'a>,
+}
+
+/// A job with the size of its row blocks and the number of its first unit.
+struct Planned<'a> {
+    job: &'a Job<'a>,
+    row_block: usize,
+    first_unit: usize,
+}
+
+/// Computes all jobs in one region. Outputs of different jobs, or of different rows of one, must not overlap.
+pub(super) fn run(pool: &Pool, prepared: &Prepared<'_>, jobs: &[Job<'_>]) {
+    let panels: usize = jobs.iter().map(|job| job.weight.panels()).sum();
+    let mut units = 0;
+    let plan: Vec<Planned<'_>> = jobs
+        .iter()
+        .map(|job| {
+            let row_block = row_block(job, panels, pool.threads());
+            let first_unit = units;
+            units += job.weight.panels() * job.rows.len.div_ceil(row_block);
+            Planned {
+                job,
+                row_block,
+                first_unit,
+            }
+        })
+        .collect();
+    pool.run(units, |unit| {
+        let planned = &plan[plan.partition_point(|planned| planned.first_unit <= unit) - 1];
+        let (block, panel) = {
+            let unit = unit - planned.first_unit;
+            (unit / planned.job.weight.panels(), unit % planned.job.weight.panels())
+        };
+        let first = block * planned.row_block;
+        let m = planned.row_block.min(planned.job.rows.len - first);
+        compute(prepared, planned.job, panel, planned.job.rows.start + first, m);
+    });
+}
+
+/// Rows of a block: what stays in the second-level cache while panels stream by, fewer where threads would be idle.
+fn row_block(job: &Job<'_>, panels: usize, threads: usize) -> usize {
+    /// Bytes of activations that a block may take, and the limits of a block.
+    const BYTES: usize = 400_000;
+    const ROWS: std::ops::RangeInclusive<usize> = 24..=192;
+    let bytes_per_row = if job.weight.layout().is_quantized() {
+        job.weight.k() * 13 / 8
+    } else {
+        4 * job.weight.k().min(512)
+    };
+    let cached = (BYTES / bytes_per_row).clamp(*ROWS.start(), *ROWS.end());
+    let wanted = if threads > 1 { (4 * threads).div_ceil(panels) } else { 1 };
+    job.rows.len.div_ceil(wanted).clamp(*ROWS.start(), cached)
+}
+
+/// Computes one panel for `m` rows from position `first` on.
+fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m: usize) {
+    let width = job.weight.layout().panel;
+    let mut sums = Scratch::floats(m * width);
+    multiply(prepared, job.weight, panel, &job.rows, (first, m), sums.as_f32_mut());
+    let up = job.up.map(|weight| {
+        // Both weights of a pair are packed for one tier, but a panel of quants is narrower than one of numbers.
+        assert_eq!(
+            weight.layout().panel,
+            width,
+            "gate and up are both quantized or both not"
+        );
+        let mut sums = Scratch::floats(m * width);
+        multiply(prepared, weight, panel, &job.rows, (first, m), sums.as_f32_mut());
+        sums
+    });
+    let column = panel * width;
+    let residual = match &job.epilogue.residual {
+        Residual::None => (std::ptr::null(), 0),
+        Residual::Output => (job.out.get().cast_const(), job.out_stride),
+        Residual::Rows(rows) => (rows.as_ptr(), rows.stride()),
+    };
+    // SAFETY: shapes were checked by the caller of `run`: the output has row `first + m - 1` and `n` columns, a bias has `n`
+    // values, a residual the shape of the output. Other units write other rows or columns. The ISA is that of the weight.
+    unsafe {
+        let residual_start = if residual.0.is_null() {
+            residual.0
+        } else {
+            residual.0.add(first * residual.1 + column)
+        };
+        let block = Sums {
+            values: sums.as_ptr().cast(),
+            up: up.as_ref().map_or(std::ptr::null(), |sums| sums.as_ptr().cast()),
+            panel: width,
+            m,
+            columns: width.min(job.weight.n() - column),
+            out: job.out.get().add(first * job.out_stride + column),
+            out_stride: job.out_stride,
+            bias: job
+                .epilogue
+                .bias
+                .map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+            residual: residual_start,
+            residual_stride: residual.1,
+            scale: job.epilogue.scale,
+            activation: job.epilogue.activation,
+        };
+        write(prepared.isa, &block);
+    }
+}
+
+/// A kernel for tiles.
+type Kernel = unsafe fn(Isa, &Block);
+
+/// Fills `sums` (`[m][panel]`) with the products of `m` rows and one panel, a slice of k at a time.
+fn multiply(
+    prepared: &Prepared<'_>,
+    weight: &PackedWeight,
+    panel: usize,
+    rows: &RowSet<'_>,
+    (first, m): (usize, usize),
+    sums: &mut [f32],
+) {
+    let layout = weight.layout();
+    let (form, kernel, slice): (Form, Kernel, usize) = match (layout.kind, prepared.rounded, prepared.int8) {
+        (Kind::Bf16, Some(rounded), _) => (rounded, rounded_kernel(prepared.isa), 1024),
+        (Kind::F32, ..) => (prepared.plain, float::f32_block, 512),
+        (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
+        (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
+        (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),
+        (Kind::Q4K | Kind::Q5K, _, Some(int8)) => (int8, int8::full_min_block, 512),
+        (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
+        (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
+    };
+    let packed = matches!(layout.kind, Kind::Q4K | Kind::Q5K | Kind::Q6K);
+    let mut decoded = packed.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
+    let (values, bytes) = layout.block();
+    let source = weight.panel(panel);
+    assert!(sums.len() >= m * layout.panel);
+    for k_start in (0..weight.k()).step_by(slice) {
+        let k_len = slice.min(weight.k() - k_start);
+        let source = &source[k_start / values * bytes..(k_start + k_len).div_ceil(values) * bytes];
+        let mut weights = source.as_ptr();
+        if let Some(decoded) = &mut decoded {
+            let target = decoded.as_bytes_mut().as_mut_ptr();
+            let (kind, bias, panel) = (layout.kind, layout.bias, layout.panel);
+            let blocks = k_len / values;
+            let slice = Slice {
+                kind,
+                bias,
+                source: weights,
+                blocks,
+                panel,
+                target,
+            };
+            // SAFETY: `source` holds that many blocks of the panel, and the target has room for a whole slice. The
+            // weight was packed for this ISA, which is therefore available.
+            unsafe { decode(prepared.isa, &slice) };
+            weights = target;
+        }
+        let index = rows.index.map_or(std::ptr::null(), <[u32]>::as_ptr);
+        let rows = RowPointers {
+            start: form.start,
+            stride: form.stride,
+            index,
+        };
+        let block = Block {
+            rows,
+            first,
+            m,
+            k_start,
+            k_len,
+            weights,
+            sums: sums.as_mut_ptr(),
+        };
+        // SAFETY: the form has every row that the set names and k values in each; the panel or its decoded slice holds k_len
+        // values for each of its rows; `sums` holds m rows of a panel.
+        unsafe { kernel(prepared.isa, &block) };
+    }
+}
+
+/// The kernel for bfloat16 weights and rounded activations.
+fn rounded_kernel(isa: Isa) -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    if isa.tier() == Tier::Avx512Bf16 {
+        return |_, block| {
+            // SAFETY: the tier has VDPBF16PS; the contract for the block is that of the calling line.
+            unsafe { float::bf16_dot_block(block) }
+        };
+    }
+    let _ = Tier::Avx512Bf16;
+    let _ = isa;
+    float::bf16_block
+}

@@ -1,0 +1,60 @@
+//! The determinism contract: rows of a batch are the single rows, bit for bit, for any m and any number of threads.
+
+use super::{KINDS, Precision, pack, product};
+use crate::testing::{Random, same_bits};
+use crate::{Format, Isa, Pool};
+
+#[test]
+fn rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
+    let pools = [1, 2, 3, 8].map(Pool::new);
+    for isa in Isa::available() {
+        for format in KINDS {
+            // More than one slice of k, and a panel that is not full.
+            let (k, n) = (if format == Format::Q8_0 { 1_088 } else { 768 }, 70);
+            let weight = pack(isa, format, [n, k], 20);
+            let a = Random::new(21).floats(128 * k);
+            for precision in [Precision::F32, Precision::Bf16] {
+                if precision == Precision::Bf16 && format != Format::Bf16 {
+                    continue;
+                }
+                let single: Vec<f32> = a
+                    .chunks(k)
+                    .flat_map(|row| product(&pools[0], row, precision, &weight))
+                    .collect();
+                let check = |m: usize, pool: &Pool| {
+                    let found = product(pool, &a[..m * k], precision, &weight);
+                    let what = format!(
+                        "{} {format:?} {precision:?}: {m} rows, {} threads",
+                        isa.tier(),
+                        pool.threads()
+                    );
+                    assert!(same_bits(&found, &single[..m * n]), "{what} differ from single rows");
+                };
+                for m in 1..=40 {
+                    check(m, &pools[m % pools.len()]);
+                }
+                for pool in &pools {
+                    check(128, pool);
+                    check(1, pool);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_of_rows_do_not_show() {
+    let pool = Pool::new(2);
+    for format in [Format::F32, Format::Q8_0, Format::Q4K] {
+        let weight = pack(Isa::best(), format, [32, 2_048], 22);
+        let a = Random::new(23).floats(500 * 2_048);
+        let found = product(&pool, &a, Precision::F32, &weight);
+        for row in [0, 23, 24, 191, 192, 499] {
+            let single = product(&pool, &a[row * 2_048..][..2_048], Precision::F32, &weight);
+            assert!(
+                same_bits(&found[row * 32..][..32], &single),
+                "{format:?}, row {row} of 500"
+            );
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! How a block of rows is cut into tiles, and what a tile kernel is given.
+
+/// Where the rows of activations begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowPointers {
+    /// Of row 0.
+    pub(super) start: *const u8,
+    /// Bytes between rows.
+    pub(super) stride: usize,
+    /// Which rows to take, by position; null for all in order.
+    pub(super) index: *const u32,
+}
+
+impl RowPointers {
+    /// Address of the row at `position`.
+    #[inline(always)]
+    pub(super) unsafe fn get(&self, position: usize) -> *const u8 {
+        let row = if self.index.is_null() {
+            position
+        } else {
+            *self.index.add(position) as usize
+        };
+        self.start.add(row * self.stride)
+    }
+}
+
+/// A block of rows times a slice of a panel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// Activations.
+    pub(super) rows: RowPointers,
+    /// Rows of the block: positions `first..first + m`.
+    pub(super) first: usize,
+    pub(super) m: usize,
+    /// First k of the slice.
+    pub(super) k_start: usize,
+    /// Values of k in the slice.
+    pub(super) k_len: usize,
+    /// The panel from `k_start` on.
+    pub(super) weights: *const u8,
+    /// Sums `[m][panel]`, continued unless `k_start` is zero.
+    pub(super) sums: *mut f32,
+}
+
+/// Cuts `m` rows into the fewest tiles of at most `MAX` rows, as equal as possible: 8 rows are two tiles of 4, never 6 and 2.
+#[derive(Debug, Clone)]
+pub(super) struct Tiles {
+    at: usize,
+    size: usize,
+    larger: usize,
+    m: usize,
+}
+
+impl Tiles {
+    #[inline(always)]
+    pub(super) fn new(m: usize, max: usize) -> Self {
+        let count = m.div_ceil(max).max(1);
+        Self {
+            at: 0,
+            size: m / count,
+            larger: m % count,
+            m,
+        }
+    }
+}
+
+impl Iterator for Tiles {
+    type Item = (usize, usize);
+
+    /// First row and number of rows of the next tile.
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        if self.at == self.m {
+            return None;
+        }
+        let extra = usize::from(self.larger > 0);
+        self.larger -= extra;
+        let tile = (self.at, self.size + extra);
+        self.at += tile.1;
+        Some(tile)
+    }
+}
+
+/// Calls `$kernel` with the number of rows of each tile of a block as its last constant.
+///
+/// `for_tiles!(block, 6, |at| f::<S; R>(…))` becomes a match over 1 to 6 rows.
+macro_rules! for_tiles {
+    ($block:expr, $max:expr, |$at:ident, $rows:ident| $body:expr) => {
+        for ($at, count) in $crate::gemm::tiles::Tiles::new($block.m, $max) {
+            macro_rules! with_rows {
+                ($n:literal) => {{
+                    const $rows: usize = $n;
+                    $body
+                }};
+            }
+            match count {
+                1 => with_rows!(1),
+                2 => with_rows!(2),
+                3 => with_rows!(3),
+                4 => with_rows!(4),
+                5 => with_rows!(5),
+                _ => with_rows!(6),
+            }
+        }
+    };
+}
+
+pub(super) use for_tiles;
+
+#[cfg(test)]
+mod tests {
+    use super::Tiles;
+
+    #[test]
+    fn tiles_cover_every_row_and_differ_by_one_at_most() {
+        for max in [4, 6] {
+            for m in 0..100 {
+                let tiles: Vec<_> = Tiles::new(m, max).collect();
+                let mut end = 0;
+                for &(at, rows) in &tiles {
+                    assert!(at == end && (1..=max).contains(&rows), "{m} rows: {tiles:?}");
+                    end += rows;
+                }
+                assert_eq!(end, m);
+                let sizes = tiles.iter().map(|tile| tile.1);
+                assert!(
+                    sizes.clone().max().unwrap_or(0) <= sizes.min().unwrap_or(0) + 1,
+                    "{m} rows: {tiles:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What this processor can do, found once.
+//!
+//! An [`Isa`] can only be made by asking the processor: holding one *is* the proof that its instructions exist, and
+//! every unsafe call of a vector kernel rests on that.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// A set of instructions that kernels are written for, from the slowest to the fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Tier {
+    /// Plain Rust, the definition of every kernel.
+    Portable,
+    /// AVX2, FMA and F16C; 8-bit products widened to 16 bits.
+    Avx2,
+    /// AVX2 with the 256-bit form of VPDPBUSD.
+    AvxVnni,
+    /// AVX-512 F, BW, VL and DQ.
+    Avx512,
+    /// AVX-512 with VPDPBUSD.
+    Avx512Vnni,
+    /// AVX-512 with VPDPBUSD and VDPBF16PS.
+    Avx512Bf16,
+}
+
+impl Tier {
+    /// Every tier, slowest first.
+    pub const ALL: [Self; 6] = [
+        Self::Portable,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+    ];
+
+    /// The name that `INFERKIT_KERNELS` takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx_vnni",
+            Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512_vnni",
+            Self::Avx512Bf16 => "avx512_bf16",
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn is_available(self) -> bool {
+        macro_rules! has {
+            ($($feature:tt),*) => { true $(&& is_x86_feature_detected!($feature))* };
+        }
+        match self {
+            Self::Portable => true,
+            Self::Avx2 => has!("avx2", "fma", "f16c"),
+            Self::AvxVnni => Self::Avx2.is_available() && has!("avxvnni"),
+            Self::Avx512 => Self::Avx2.is_available() && has!("avx512f", "avx512bw", "avx512vl", "avx512dq"),
+            Self::Avx512Vnni => Self::Avx512.is_available() && has!("avx512vnni"),
+            Self::Avx512Bf16 => Self::Avx512Vnni.is_available() && has!("avx512bf16"),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_available(self) -> bool {
+        self == Self::Portable
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A tier that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Isa {
+    tier: Tier,
+}
+
+impl Isa {
+    /// The variable that forces a tier.
+    pub const VARIABLE: &str = "INFERKIT_KERNELS";
+
+    /// The fastest tier of this machine, or the one that the environment variable `INFERKIT_KERNELS` names.
+    ///
+    /// The variable is read at the first call; later calls return the same answer.
+    ///
+    /// # Errors
+    /// [`IsaError`] when the variable names a tier that does not exist or that this machine lacks.
+    pub fn from_env() -> Result<Self, IsaError> {
+        static ANSWER: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
+        ANSWER
+            .get_or_init(|| match std::env::var_os(Self::VARIABLE) {
+                Some(name) => Self::named(&name.to_string_lossy()),
+                None => Ok(Self::best()),
+            })
+            .clone()
+    }
+
+    /// The fastest tier of this machine, whatever the environment says.
+    pub fn best() -> Self {
+        Self::available().last().unwrap_or_else(Self::portable)
+    }
+
+    /// Plain Rust, which every machine has.
+    pub fn portable() -> Self {
+        Self { tier: Tier::Portable }
+    }
+
+    /// The tier of that name.
+    ///
+    /// # Errors
+    /// [`IsaError`] when there is no such tier, or not on this machine.
+    pub fn named(name: &str) -> Result<Self, IsaError> {
+        let name = name.trim();
+        let Some(tier) = Tier::ALL
+            .into_iter()
+            .find(|tier| tier.name().eq_ignore_ascii_case(name))
+        else {
+            return Err(IsaError::Unknown { name: name.to_owned() });
+        };
+        Self::new(tier).ok_or(IsaError::Missing { tier })
+    }
+
+    /// That tier, if this machine has it.
+    pub fn new(tier: Tier) -> Option<Self> {
+        tier.is_available().then_some(Self { tier })
+    }
+
+    /// Every tier of this machine, slowest first.
+    pub fn available() -> impl Iterator<Item = Self> {
+        Tier::ALL.into_iter().filter_map(Self::new)
+    }
+
+    /// Which tier it is.
+    pub fn tier(self) -> Tier {
+        self.tier
+    }
+}
+
+/// Why the tier asked for cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IsaError {
+    /// No tier has that name.
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// The tier exists, but this processor lacks its instructions.
+    Missing {
+        /// The tier that was asked for.
+        tier: Tier,
+    },
+}
+
+impl fmt::Display for IsaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |f: &mut fmt::Formatter<'_>, tiers: &mut dyn Iterator<Item = Tier>| {
+            tiers
+                .enumerate()
+                .try_for_each(|(i, tier)| write!(f, "{}{tier}", if i == 0 { "" } else { ", " }))
+        };
+        match self {
+            Self::Unknown { name } => {
+                write!(
+                    f,
+                    "{} names the kernel tier \"{name}\", which does not exist: choose one of ",
+                    Isa::VARIABLE
+                )?;
+                names(f, &mut Tier::ALL.into_iter())
+            }
+            Self::Missing { tier } => {
+                write!(
+                    f,
+                    "this processor cannot run the kernel tier {tier}: unset {} or choose one of ",
+                    Isa::VARIABLE
+                )?;
+                names(f, &mut Isa::available().map(Isa::tier))
+            }
+        }
+    }
+}
+
+impl std::error::Error for IsaError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{Isa, IsaError, Tier};
+
+    #[test]
+    fn each_available_tier_is_found_by_its_name() {
+        for isa in Isa::available() {
+            assert_eq!(Isa::named(isa.tier().name()), Ok(isa));
+        }
+        assert_eq!(Isa::named(" PORTABLE "), Ok(Isa::portable()));
+    }
+
+    #[test]
+    fn an_unknown_name_is_reported_with_the_names_that_exist() {
+        let error = Isa::named("avx1024").unwrap_err();
+        assert_eq!(error, IsaError::Unknown { name: "avx1024".into() });
+        let text = error.to_string();
+        assert!(text.contains("avx1024") && text.contains("portable, avx2"), "{text}");
+    }
+
+    #[test]
+    fn a_tier_that_the_machine_lacks_is_reported_with_what_it_has() {
+        let text = IsaError::Missing { tier: Tier::Avx512Bf16 }.to_string();
+        assert!(
+            text.contains("avx512_bf16") && text.contains("choose one of portable"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_best_tier_is_the_last_available_one() {
+        assert!(Isa::available().all(|isa| isa.tier() <= Isa::best().tier()));
+    }
+}

@@ -1,0 +1,65 @@
+//! Softmax of rows.
+
+use super::for_rows;
+use crate::simd::{Simd, exp, float_tiers};
+use crate::{Isa, Pool, RowsMut};
+
+/// Replaces each row by `exp(x * scale)` divided by its sum.
+///
+/// Minus infinity gives zero, and a row of nothing else gives zeros. A NaN or plus infinity makes the row NaN.
+///
+/// # Panics
+/// When `scale` is not a positive number.
+pub fn softmax(pool: &Pool, isa: Isa, mut x: RowsMut<'_>, scale: f32) {
+    assert!(scale.is_finite() && scale > 0.0, "a scale of {scale}");
+    let (target, stride, width) = (x.shared(), x.stride(), x.width());
+    for_rows(pool, x.rows(), width, |row| {
+        // SAFETY: the row holds `width` values and belongs to this unit.
+        unsafe { softmax_row(isa, target.get().add(row * stride), width, scale) };
+    });
+}
+
+float_tiers! {
+    fn softmax_row(x: *mut f32, width: usize, scale: f32) = normalise;
+}
+
+#[inline(always)]
+unsafe fn normalise<S: Simd>(x: *mut f32, width: usize, scale: f32) {
+    let lowest = S::splat(f32::MIN);
+    let mut greatest = lowest;
+    let whole = width / S::LANES * S::LANES;
+    for at in (0..whole).step_by(S::LANES) {
+        greatest = S::max(S::load(x.add(at)), greatest);
+    }
+    // A row's end is looked at lane by lane: zeros beyond it could be the greatest.
+    let mut greatest = S::reduce_max(greatest);
+    for at in whole..width {
+        greatest = greatest.max(*x.add(at));
+    }
+    let mut sum = S::splat(0.0);
+    for at in (0..width).step_by(S::LANES) {
+        let lanes = S::LANES.min(width - at);
+        let value = S::load_head(x.add(at), lanes);
+        let power = exp::<S>(S::mul(S::sub(value, S::splat(greatest)), S::splat(scale)));
+        // exp gives zero below -87; what is lower than any number gives zero too, whatever the greatest is.
+        let hidden = S::select_lt(value, S::splat(0.0), S::splat(0.0), value);
+        let power = S::select_lt(lowest, value, power, hidden);
+        S::store_head(x.add(at), lanes, power);
+        sum = S::add(
+            sum,
+            if lanes == S::LANES {
+                power
+            } else {
+                S::load_head(x.add(at), lanes)
+            },
+        );
+    }
+    let sum = S::reduce_add(sum);
+    if sum == 0.0 {
+        return;
+    }
+    for at in (0..width).step_by(S::LANES) {
+        let lanes = S::LANES.min(width - at);
+        S::store_head(x.add(at), lanes, S::div(S::load_head(x.add(at), lanes), S::splat(sum)));
+    }
+}

@@ -1,0 +1,212 @@
+use super::{LayerNorm, RmsNorm, RopeTable, activate, add, silu_mul, softmax};
+use crate::testing::{Guarded, Random, same_bits};
+use crate::{Activation, Isa, Pool, Rows, RowsMut};
+
+/// Widths around every vector length, and one that takes several blocks of a sum.
+const WIDTHS: [usize; 8] = [1, 7, 8, 15, 17, 32, 80, 1_031];
+
+/// Runs `f` on three rows that end at a guard page, on every tier, and checks each value against `expected(row)`.
+fn check(f: impl Fn(Isa, &[f32], &mut [f32], usize), expected: impl Fn(&[f64]) -> Vec<f64>, tolerance: f64) {
+    let check_width = |isa: Isa, width: usize| {
+        let x = Guarded::new(&Random::new(70).floats(3 * width));
+        let mut out = Guarded::new(&vec![f32::NAN; 3 * width]);
+        f(isa, &x, &mut out, width);
+        for (x, out) in x.chunks(width).zip(out.chunks(width)) {
+            let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+            for (found, expected) in out.iter().zip(expected(&wide)) {
+                let error = (f64::from(*found) - expected).abs();
+                assert!(
+                    error <= tolerance,
+                    "{}, width {width}: {found}, not {expected}",
+                    isa.tier()
+                );
+            }
+            let mut alone = vec![f32::NAN; width];
+            f(isa, x, &mut alone, width);
+            assert!(
+                same_bits(&alone, out),
+                "{}, width {width}: a row alone differs",
+                isa.tier()
+            );
+        }
+    };
+    for isa in Isa::available() {
+        for width in WIDTHS {
+            check_width(isa, width);
+        }
+    }
+}
+
+#[test]
+fn rms_norm_divides_by_the_root_of_the_mean_square() {
+    let pool = Pool::new(2);
+    let weight: Vec<f32> = (0..1_031).map(|i| 1.0 + i as f32 / 1_031.0).collect();
+    let norm = |width| RmsNorm {
+        weight: &weight[..width],
+        epsilon: 1e-6,
+    };
+    let expected = |x: &[f64]| {
+        let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+        let scaled = x
+            .iter()
+            .zip(&weight)
+            .map(|(x, w)| x / (mean + 1e-6).sqrt() * f64::from(*w));
+        scaled.collect()
+    };
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        norm(width).apply(&pool, isa, Rows::new(x, width), RowsMut::new(out, width));
+    };
+    check(f, expected, 2e-6);
+    let in_place = |isa, x: &[f32], out: &mut [f32], width| {
+        out.copy_from_slice(x);
+        norm(width).apply_in_place(&pool, isa, RowsMut::new(out, width));
+    };
+    check(in_place, expected, 2e-6);
+    let added = |isa, x: &[f32], out: &mut [f32], width| {
+        let mut stream: Vec<f32> = x.iter().map(|x| 0.25 * x).collect();
+        let delta: Vec<f32> = x.iter().map(|x| 0.75 * x).collect();
+        let rows = RowsMut::new(&mut stream, width);
+        norm(width).add_and_apply(&pool, isa, rows, Rows::new(&delta, width), RowsMut::new(out, width));
+        assert!(
+            stream.iter().zip(x).all(|(sum, x)| (sum - x).abs() < 1e-6),
+            "the stream holds the sum"
+        );
+    };
+    check(added, expected, 2e-6);
+}
+
+#[test]
+fn layer_norm_survives_a_large_mean() {
+    let pool = Pool::new(2);
+    let (weight, bias) = (vec![2.0; 1_031], vec![0.5; 1_031]);
+    let offset = 1_000.0_f32;
+    let f = |isa, x: &[f32], out: &mut [f32], width: usize| {
+        let x: Vec<f32> = x.iter().map(|x| x + offset).collect();
+        let norm = LayerNorm {
+            weight: &weight[..width],
+            bias: Some(&bias[..width]),
+            epsilon: 1e-2,
+        };
+        norm.apply(&pool, isa, Rows::new(&x, width), RowsMut::new(out, width));
+    };
+    let expected = |x: &[f64]| {
+        // The values that f32 keeps of the shifted input.
+        let x: Vec<f64> = x.iter().map(|x| f64::from(*x as f32 + offset)).collect();
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        x.iter()
+            .map(|x| (x - mean) / (variance + 1e-2).sqrt() * 2.0 + 0.5)
+            .collect()
+    };
+    // The mean of f32 values near 1000 is itself rounded to 3e-5.
+    check(f, expected, 4e-4);
+}
+
+#[test]
+fn softmax_sums_to_one_and_keeps_ratios() {
+    let pool = Pool::new(2);
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        out.copy_from_slice(x);
+        softmax(&pool, isa, RowsMut::new(out, width), 3.0);
+    };
+    let expected = |x: &[f64]| {
+        let sum: f64 = x.iter().map(|x| (3.0 * x).exp()).sum();
+        x.iter().map(|x| (3.0 * x).exp() / sum).collect()
+    };
+    check(f, expected, 1e-6);
+}
+
+#[test]
+fn softmax_of_awkward_rows() {
+    const LOW: f32 = f32::NEG_INFINITY;
+    let run = |isa, x: &[f32]| {
+        let mut x = x.to_vec();
+        let width = x.len();
+        softmax(&Pool::new(1), isa, RowsMut::new(&mut x, width), 1.0);
+        x
+    };
+    for isa in Isa::available() {
+        for width in [3, 16, 21] {
+            let mut row = vec![LOW; width];
+            assert_eq!(
+                run(isa, &row),
+                vec![0.0; width],
+                "{}: a row that is masked altogether",
+                isa.tier()
+            );
+            row[width - 1] = -200.0;
+            let mut one = vec![0.0; width];
+            one[width - 1] = 1.0;
+            assert_eq!(run(isa, &row), one, "{}: one value far below zero", isa.tier());
+            for bad in [f32::NAN, f32::INFINITY] {
+                for at in [0, width - 1] {
+                    row[at] = bad;
+                    assert!(
+                        run(isa, &row).iter().any(|x| x.is_nan()),
+                        "{}: {bad} at {at} is hidden",
+                        isa.tier()
+                    );
+                    row[at] = -200.0;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gates_sums_and_activations() {
+    let pool = Pool::new(2);
+    let silu = |x: f64| x / (1.0 + (-x).exp());
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        let rows = Rows::new(x, width);
+        silu_mul(&pool, isa, rows, rows, RowsMut::new(out, width));
+    };
+    check(f, |x| x.iter().map(|&x| silu(x) * x).collect(), 1e-6);
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        out.fill(0.5);
+        add(&pool, isa, RowsMut::new(out, width), Rows::new(x, width));
+    };
+    check(f, |x| x.iter().map(|x| x + 0.5).collect(), 1e-6);
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        out.copy_from_slice(x);
+        activate(&pool, isa, Activation::Relu, RowsMut::new(out, width));
+    };
+    check(f, |x| x.iter().map(|x| x.max(0.0)).collect(), 0.0);
+}
+
+#[test]
+fn rotary_positions_turn_pairs_and_leave_the_rest() {
+    for isa in Isa::available() {
+        for (width, d, heads) in [(2, 2, 1), (16, 16, 3), (20, 24, 2), (128, 128, 2)] {
+            let table = RopeTable::new(width, 10_000.0, 50);
+            assert_eq!((table.width(), table.positions()), (width, 50));
+            let positions = [0, 7, 49];
+            let x = Random::new(71).floats(3 * heads * d);
+            let mut turned = x.clone();
+            table.apply(&Pool::new(2), isa, RowsMut::new(&mut turned, heads * d), d, &positions);
+            assert_eq!(turned[..heads * d], x[..heads * d], "position 0 turns nothing");
+            for (row, position) in positions.into_iter().enumerate() {
+                for head in 0..heads {
+                    let at = (row * heads + head) * d;
+                    let (x, turned) = (&x[at..at + d], &turned[at..at + d]);
+                    for i in 0..width / 2 {
+                        let angle = f64::from(position) * 10_000_f64.powf(-2.0 * i as f64 / width as f64);
+                        let (a, b) = (f64::from(x[i]), f64::from(x[i + width / 2]));
+                        let expected = [a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()];
+                        for (found, expected) in [turned[i], turned[i + width / 2]].iter().zip(expected) {
+                            assert!((f64::from(*found) - expected).abs() < 3e-7, "{}: {found}", isa.tier());
+                        }
+                    }
+                    assert_eq!(turned[width..], x[width..], "values beyond the rotary width");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a position beyond the table of 5")]
+fn a_position_beyond_the_table_is_refused() {
+    let table = RopeTable::new(4, 10_000.0, 5);
+    table.apply(&Pool::new(1), Isa::best(), RowsMut::new(&mut [0.0; 4], 4), 4, &[5]);
+}

@@ -1,0 +1,173 @@
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Pool;
+
+fn counts(pool: &Pool, units: usize) -> Vec<usize> {
+    let counters: Vec<AtomicUsize> = (0..units).map(|_| AtomicUsize::new(0)).collect();
+    pool.run(units, |unit| {
+        counters[unit].fetch_add(1, Ordering::Relaxed);
+    });
+    counters.into_iter().map(AtomicUsize::into_inner).collect()
+}
+
+#[test]
+fn every_unit_runs_exactly_once() {
+    for threads in [1, 2, 3, 8] {
+        let pool = Pool::new(threads);
+        for units in [0, 1, 2, 7, 64, 1_000] {
+            assert_eq!(counts(&pool, units), vec![1; units], "{threads} threads, {units} units");
+        }
+    }
+}
+
+#[test]
+fn many_short_regions_in_a_row_lose_nothing() {
+    let pool = Pool::new(3);
+    let total = AtomicUsize::new(0);
+    for _ in 0..20_000 {
+        pool.run(4, |unit| {
+            total.fetch_add(unit, Ordering::Relaxed);
+        });
+    }
+    assert_eq!(total.into_inner(), 20_000 * 6);
+}
+
+#[test]
+fn workers_that_sleep_are_woken() {
+    let pool = Pool::new(2);
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_millis(2));
+        let threads = Mutex::new(HashSet::new());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        pool.run(2, |_| {
+            threads.lock().unwrap().insert(std::thread::current().id());
+            while threads.lock().unwrap().len() < 2 && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(
+            threads.into_inner().unwrap().len(),
+            2,
+            "the sleeping worker took a unit"
+        );
+    }
+}
+
+#[test]
+fn a_region_inside_a_region_runs_inline() {
+    let pool = Pool::new(2);
+    let total = AtomicUsize::new(0);
+    pool.run(4, |_| {
+        let outer = std::thread::current().id();
+        pool.run(10, |_| {
+            assert_eq!(std::thread::current().id(), outer);
+            total.fetch_add(1, Ordering::Relaxed);
+        });
+    });
+    assert_eq!(total.into_inner(), 40);
+}
+
+#[test]
+fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
+    let pool = Pool::new(3);
+    for bad in [0, 17, 99] {
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            pool.run(100, |unit| assert!(unit != bad, "unit {unit} is broken"));
+        }));
+        let message = *caught.unwrap_err().downcast::<String>().unwrap();
+        assert_eq!(message, format!("unit {bad} is broken"));
+        assert_eq!(counts(&pool, 50), vec![1; 50]);
+    }
+}
+
+#[test]
+fn two_callers_at_once_both_progress() {
+    let pool = Pool::new(2);
+    let finished = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    assert_eq!(counts(&pool, 9), vec![1; 9]);
+                }
+                finished.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(finished.into_inner(), 12);
+}
+
+#[test]
+fn a_short_region_does_not_wait_for_a_long_one() {
+    let pool = Pool::new(2);
+    let long_is_over = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| pool.run(40, |_| std::thread::sleep(Duration::from_millis(5))));
+        std::thread::sleep(Duration::from_millis(10));
+        let start = Instant::now();
+        for _ in 0..10 {
+            counts(&pool, 8);
+        }
+        assert!(
+            start.elapsed() < Duration::from_millis(60),
+            "short regions took {:?}",
+            start.elapsed()
+        );
+        long_is_over.fetch_add(1, Ordering::Relaxed);
+    });
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn denormals_are_flushed_in_every_unit_and_kept_outside() {
+    let pool = Pool::new(2);
+    let halve = || std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5);
+    pool.run(64, |_| assert_eq!(halve().to_bits(), 0));
+    assert!(halve() > 0.0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_idle_pool_uses_no_processor_time() {
+    let pool = Pool::new(2);
+    let tids = Mutex::new(HashSet::new());
+    let me = tid();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    pool.run(2, |_| {
+        tids.lock().unwrap().insert(tid());
+        while tids.lock().unwrap().len() < 2 && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    });
+    let workers: Vec<i64> = tids
+        .into_inner()
+        .unwrap()
+        .into_iter()
+        .filter(|&tid| tid != me)
+        .collect();
+    assert_eq!(workers.len(), 1);
+    std::thread::sleep(Duration::from_millis(20));
+    let before = cpu_time_ns(workers[0]);
+    std::thread::sleep(Duration::from_millis(200));
+    let used = cpu_time_ns(workers[0]) - before;
+    assert_eq!(
+        used, 0,
+        "the worker ran for {used} ns of 200 ms in which there was nothing to do"
+    );
+}
+
+#[cfg(target_os = "linux")]
+fn tid() -> i64 {
+    // SAFETY: the call takes no arguments and cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) }
+}
+
+#[cfg(target_os = "linux")]
+fn cpu_time_ns(tid: i64) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).unwrap();
+    text.split_whitespace().next().unwrap().parse().unwrap()
+}

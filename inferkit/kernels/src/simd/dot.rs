@@ -1,0 +1,171 @@
+//! Products of 8-bit numbers, summed along k into 32-bit lanes.
+//!
+//! Processors differ in how many consecutive k one lane takes at once, and so do the packed layouts:
+//!
+//! | type | instruction | k per lane | weights are stored | activations are stored |
+//! |---|---|---|---|---|
+//! | `Quad512`, `Quad256`, `PortableDot` | VPDPBUSD | 4 | plus 128, unsigned | as bytes |
+//! | `Pair512`, `Pair256` | widen, VPMADDWD | 2 | signed | as 16-bit numbers |
+//!
+//! The sum of 32 products fits 32 bits many times over, so every form is exact and all give the same integer.
+
+#![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
+
+use super::{Lanes8, Simd};
+#[cfg(target_arch = "x86_64")]
+use super::{V256, V512};
+
+/// One way to multiply 8-bit weights and activations.
+pub(crate) trait Dot: Copy {
+    /// The vectors in which the sums live.
+    type V: Simd;
+    /// Weights for all lanes.
+    type W: Copy;
+    /// Activations, the same for all lanes.
+    type A: Copy;
+    /// Consecutive k that one step covers.
+    const GROUP: usize;
+
+    /// `LANES * GROUP` weights, lane by lane.
+    unsafe fn weights(p: *const u8) -> Self::W;
+    /// `GROUP` activations, four bytes, for every lane.
+    unsafe fn activations(p: *const u8) -> Self::A;
+    /// Adds the products of every lane to `sum`.
+    unsafe fn dot(sum: <Self::V as Simd>::I, w: Self::W, a: Self::A) -> <Self::V as Simd>::I;
+}
+
+/// Plain Rust over the layout of VPDPBUSD.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PortableDot;
+
+impl Dot for PortableDot {
+    type V = Lanes8;
+    type W = [[u8; 4]; 8];
+    type A = [i8; 4];
+    const GROUP: usize = 4;
+
+    #[inline(always)]
+    unsafe fn weights(p: *const u8) -> Self::W {
+        p.cast::<Self::W>().read_unaligned()
+    }
+    #[inline(always)]
+    unsafe fn activations(p: *const u8) -> Self::A {
+        p.cast::<Self::A>().read_unaligned()
+    }
+    #[inline(always)]
+    unsafe fn dot(mut sum: [i32; 8], w: Self::W, a: Self::A) -> [i32; 8] {
+        for (sum, w) in sum.iter_mut().zip(w) {
+            for (w, a) in w.into_iter().zip(a) {
+                *sum += i32::from(w) * i32::from(a);
+            }
+        }
+        sum
+    }
+}
+
+/// 512-bit VPDPBUSD. Not VPDPBUSDS, which saturates.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quad512;
+
+#[cfg(target_arch = "x86_64")]
+impl Dot for Quad512 {
+    type V = V512;
+    type W = __m512i;
+    type A = __m512i;
+    const GROUP: usize = 4;
+
+    #[inline(always)]
+    unsafe fn weights(p: *const u8) -> __m512i {
+        _mm512_loadu_si512(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn activations(p: *const u8) -> __m512i {
+        _mm512_set1_epi32(p.cast::<i32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn dot(sum: __m512i, w: __m512i, a: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sum, w, a)
+    }
+}
+
+/// 256-bit VPDPBUSD in the encoding of AVX-VNNI.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quad256;
+
+#[cfg(target_arch = "x86_64")]
+impl Dot for Quad256 {
+    type V = V256;
+    type W = __m256i;
+    type A = __m256i;
+    const GROUP: usize = 4;
+
+    #[inline(always)]
+    unsafe fn weights(p: *const u8) -> __m256i {
+        _mm256_loadu_si256(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn activations(p: *const u8) -> __m256i {
+        _mm256_set1_epi32(p.cast::<i32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn dot(sum: __m256i, w: __m256i, a: __m256i) -> __m256i {
+        _mm256_dpbusd_avx_epi32(sum, w, a)
+    }
+}
+
+/// 256-bit products of 16-bit pairs. VPMADDUBSW would need fewer steps but saturates at 32,767.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair256;
+
+#[cfg(target_arch = "x86_64")]
+impl Dot for Pair256 {
+    type V = V256;
+    type W = __m256i;
+    type A = __m256i;
+    const GROUP: usize = 2;
+
+    #[inline(always)]
+    unsafe fn weights(p: *const u8) -> __m256i {
+        _mm256_cvtepi8_epi16(_mm_loadu_si128(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn activations(p: *const u8) -> __m256i {
+        _mm256_set1_epi32(p.cast::<i32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn dot(sum: __m256i, w: __m256i, a: __m256i) -> __m256i {
+        _mm256_add_epi32(sum, _mm256_madd_epi16(w, a))
+    }
+}
+
+/// The same in 512 bits, for processors with AVX-512 but without VNNI.
+#[cfg(target_arch = "x86_64")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair512;
+
+#[cfg(target_arch = "x86_64")]
+impl Dot for Pair512 {
+    type V = V512;
+    type W = __m512i;
+    type A = __m512i;
+    const GROUP: usize = 2;
+
+    #[inline(always)]
+    unsafe fn weights(p: *const u8) -> __m512i {
+        _mm512_cvtepi8_epi16(_mm256_loadu_si256(p.cast()))
+    }
+    #[inline(always)]
+    unsafe fn activations(p: *const u8) -> __m512i {
+        _mm512_set1_epi32(p.cast::<i32>().read_unaligned())
+    }
+    #[inline(always)]
+    unsafe fn dot(sum: __m512i, w: __m512i, a: __m512i) -> __m512i {
+        _mm512_add_epi32(sum, _mm512_madd_epi16(w, a))
+    }
+}

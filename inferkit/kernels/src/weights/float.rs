@@ -1,0 +1,50 @@
+//! Packing of plain numbers.
+
+use half::{bf16, f16};
+
+use super::{Format, Kind, Layout};
+
+/// Fills one panel from `rows`, at most `layout.panel` of them; missing rows and the missing half of the last pair stay zero.
+pub(super) fn pack_panel(format: Format, layout: &Layout, rows: &[u8], row_bytes: usize, target: &mut [u8]) {
+    match format {
+        Format::F32 => pack(layout, rows, row_bytes, target, |[a, b, c, d]: [u8; 4]| [a, b, c, d]),
+        Format::F32AsBf16 => {
+            pack(layout, rows, row_bytes, target, |x: [u8; 4]| {
+                bf16::from_f32_const(f32::from_le_bytes(x)).to_le_bytes()
+            });
+        }
+        Format::F16AsF32 => {
+            pack(layout, rows, row_bytes, target, |x: [u8; 2]| {
+                f16::from_le_bytes(x).to_f32_const().to_le_bytes()
+            });
+        }
+        Format::F16 => pack(layout, rows, row_bytes, target, |x: [u8; 2]| {
+            bf16::from_f32_const(f16::from_le_bytes(x).to_f32_const()).to_le_bytes()
+        }),
+        // Bf16; the other formats are packed in `quantized`.
+        _ => pack(layout, rows, row_bytes, target, |x: [u8; 2]| x),
+    }
+}
+
+/// Values of k that are moved at a time: all rows of a panel write to the same few cache lines meanwhile.
+const STRIP: usize = 64;
+
+fn pack<const FROM: usize, const TO: usize>(
+    layout: &Layout,
+    rows: &[u8],
+    row_bytes: usize,
+    target: &mut [u8],
+    convert: impl Fn([u8; FROM]) -> [u8; TO],
+) {
+    debug_assert!(matches!(layout.kind, Kind::F32 | Kind::Bf16));
+    let (target, _) = target.as_chunks_mut::<TO>();
+    let k = row_bytes / FROM;
+    for start in (0..k).step_by(STRIP) {
+        for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
+            let (values, _) = bytes.as_chunks::<FROM>();
+            for (at, value) in values.iter().enumerate().take(start + STRIP).skip(start) {
+                target[layout.place(at, row)] = convert(*value);
+            }
+        }
+    }
+}

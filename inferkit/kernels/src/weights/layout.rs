@@ -1,0 +1,100 @@
+//! Where a value stands in a panel.
+//!
+//! A panel holds `panel` rows of the weight, which are columns of the product; `p` below is short for that number.
+//!
+//! ```text
+//! F32     [k][p] f32
+//! Bf16    [k/2][p][2] bf16
+//! Q8      for each 32 k:   [p] f16 scale · stream
+//! Q8Min   for each 32 k:   [p] f16 scale · [p] f16 minimum · stream
+//! Q4K     for each 256 k:  [p] f16 d · [p] f16 dmin · [8][p] u8 scales · [8][p] u8 minima · 8 x nibbles
+//! Q5K     the same, and after each 32 k of nibbles their high bits
+//! Q6K     for each 256 k:  [p] f16 d · [16][p] i8 scales · 8 x (nibbles · high pairs of bits)
+//! ```
+//!
+//! The *stream* of 32 k is `[32/group][p][group]` bytes: `group` consecutive k side by side, as many as one lane multiplies
+//! at once. `nibbles` are the stream folded in two (byte i of the first half in the low, of the second in the high four
+//! bits), `high bits` the stream folded in eight, `high pairs` in four.
+
+use crate::{Isa, Tier};
+
+/// What a packed weight is kept as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    F32,
+    Bf16,
+    Q8,
+    Q8Min,
+    Q4K,
+    Q5K,
+    Q6K,
+}
+
+/// The measures of a panel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layout {
+    pub(crate) kind: Kind,
+    /// Rows of the weight in a panel.
+    pub(crate) panel: usize,
+    /// Consecutive k that stand side by side.
+    pub(crate) group: usize,
+    /// What the quants of a stream are combined with by exclusive or: 0x80 turns signed into unsigned plus 128.
+    pub(crate) bias: u8,
+}
+
+impl Layout {
+    pub(crate) fn new(isa: Isa, kind: Kind) -> Self {
+        let wide = isa.tier() >= Tier::Avx512;
+        let pairs = matches!(isa.tier(), Tier::Avx2 | Tier::Avx512);
+        match kind {
+            Kind::F32 => Self {
+                kind,
+                panel: if wide { 64 } else { 16 },
+                group: 1,
+                bias: 0,
+            },
+            Kind::Bf16 => Self {
+                kind,
+                panel: if wide { 64 } else { 16 },
+                group: 2,
+                bias: 0,
+            },
+            Kind::Q8 | Kind::Q8Min | Kind::Q4K | Kind::Q5K | Kind::Q6K => Self {
+                kind,
+                panel: if wide { 32 } else { 16 },
+                group: if pairs { 2 } else { 4 },
+                bias: if pairs { 0 } else { 0x80 },
+            },
+        }
+    }
+
+    /// Values of k in one block, and the bytes that the block takes for all rows of the panel.
+    pub(crate) fn block(&self) -> (usize, usize) {
+        let (values, bytes_per_row) = match self.kind {
+            Kind::F32 => (1, 4),
+            Kind::Bf16 => (2, 4),
+            Kind::Q8 => (32, 34),
+            Kind::Q8Min => (32, 36),
+            Kind::Q4K => (256, 148),
+            Kind::Q5K => (256, 180),
+            Kind::Q6K => (256, 210),
+        };
+        (values, bytes_per_row * self.panel)
+    }
+
+    /// Bytes of a panel of `k` values a row.
+    pub(crate) fn panel_bytes(&self, k: usize) -> usize {
+        let (values, bytes) = self.block();
+        k.div_ceil(values) * bytes
+    }
+
+    /// Whether products use 8-bit activations.
+    pub(crate) fn is_quantized(&self) -> bool {
+        !matches!(self.kind, Kind::F32 | Kind::Bf16)
+    }
+
+    /// Where in a stream of 32 k the value `k` of row `row` stands.
+    pub(crate) fn place(&self, k: usize, row: usize) -> usize {
+        k / self.group * self.panel * self.group + row * self.group + k % self.group
+    }
+}

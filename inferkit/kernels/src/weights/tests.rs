@@ -1,0 +1,129 @@
+use super::{Format, PackError, PackedWeight};
+use crate::testing::{Guarded, Random, Unaligned, dequantize, same_bits};
+use crate::{Isa, Pool};
+
+fn pack(isa: Isa, format: Format, shape: [usize; 2], bytes: &[u8]) -> Result<PackedWeight, PackError> {
+    PackedWeight::pack(&Pool::new(2), isa, format, shape, bytes)
+}
+
+#[test]
+fn every_row_reads_back_as_the_format_defines_it() {
+    for isa in Isa::available() {
+        for format in Format::ALL {
+            let mut random = Random::new(1);
+            let block = format.block().0;
+            for (n, blocks) in [(1, 1), (16, 2), (33, 3), (70, 5)] {
+                let k = block * blocks;
+                let bytes = random.weight(format, n, k);
+                let expected = dequantize(format, &bytes);
+                let packed = pack(isa, format, [n, k], &bytes).unwrap();
+                let mut row = vec![f32::NAN; k];
+                for (i, expected) in expected.chunks(k).enumerate() {
+                    packed.read_row(i, &mut row);
+                    assert!(
+                        same_bits(&row, expected),
+                        "{}, {format:?}, {n} x {k}, row {i}",
+                        isa.tier()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_packed_copy_takes_the_bits_that_the_table_says() {
+    let bits = |format: Format| match format {
+        Format::F32 | Format::F16AsF32 => 32.0,
+        Format::F32AsBf16 | Format::Bf16 | Format::F16 => 16.0,
+        Format::Q8_0 | Format::Q4_0 | Format::Q5_0 => 8.5,
+        Format::Q4_1 | Format::Q5_1 => 9.0,
+        Format::Q4K => 4.625,
+        Format::Q5K => 5.625,
+        Format::Q6K => 6.5625,
+    };
+    for isa in Isa::available() {
+        for format in Format::ALL {
+            let packed = pack(isa, format, [64, 512], &Random::new(2).weight(format, 64, 512)).unwrap();
+            assert_eq!(
+                packed.bytes() as f64 * 8.0 / (64.0 * 512.0),
+                bits(format),
+                "{} {format:?}",
+                isa.tier()
+            );
+        }
+    }
+}
+
+#[test]
+fn source_bytes_may_begin_at_an_odd_address_and_end_at_the_last_page() {
+    for format in Format::ALL {
+        let (n, k) = (19, 256);
+        let bytes = Random::new(3).weight(format, n, k);
+        let expected = pack(Isa::best(), format, [n, k], &bytes).unwrap();
+        for found in [
+            pack(Isa::best(), format, [n, k], &Unaligned::new(&bytes)).unwrap(),
+            pack(Isa::best(), format, [n, k], &Guarded::new(&bytes)).unwrap(),
+        ] {
+            assert_eq!(*found.bytes, *expected.bytes, "{format:?}");
+        }
+    }
+}
+
+#[test]
+fn packing_does_not_depend_on_the_number_of_threads() {
+    for format in Format::ALL {
+        let bytes = Random::new(4).weight(format, 200, 256);
+        let [one, three] = [1, 3]
+            .map(|threads| PackedWeight::pack(&Pool::new(threads), Isa::best(), format, [200, 256], &bytes).unwrap());
+        assert_eq!(*one.bytes, *three.bytes, "{format:?}");
+    }
+}
+
+#[test]
+fn k_of_plain_numbers_may_be_odd() {
+    for isa in Isa::available() {
+        for format in [Format::F32, Format::Bf16] {
+            let bytes = Random::new(5).weight(format, 5, 7);
+            let packed = pack(isa, format, [5, 7], &bytes).unwrap();
+            let mut row = [0.0; 7];
+            packed.read_row(4, &mut row);
+            assert_eq!(row[..], dequantize(format, &bytes)[28..]);
+        }
+    }
+}
+
+#[test]
+fn a_shape_that_does_not_fit_the_bytes_is_an_error_that_says_what_to_do() {
+    let error = |format, shape, bytes: &[u8]| pack(Isa::best(), format, shape, bytes).unwrap_err();
+    let text = error(Format::Q8_0, [2, 32], &[0; 67]).to_string();
+    assert_eq!(
+        text,
+        "a Q8_0 weight of 2 x 32 takes 68 bytes, the file holds 67: it is damaged or not complete, download it again"
+    );
+    let text = error(Format::Q4K, [2, 896], &[]).to_string();
+    assert!(
+        text.contains("896 values a row") && text.contains("not a multiple of 256"),
+        "{text}"
+    );
+    assert_eq!(error(Format::F32, [0, 4], &[]), PackError::Empty { n: 0, k: 4 });
+    assert!(error(Format::F32, [4, 0], &[]).to_string().contains("no values"));
+    for shape in [
+        [usize::MAX, 4],
+        [4, usize::MAX],
+        [usize::MAX / 4, 4],
+        [1 << 40, 1 << 40],
+    ] {
+        let error = error(Format::F32, shape, &[]);
+        assert!(error.to_string().contains("address space"), "{error}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "row 4 of a weight that has 4")]
+fn a_row_beyond_the_end_is_refused() {
+    let bytes = Random::new(6).weight(Format::F32, 4, 2);
+    pack(Isa::best(), Format::F32, [4, 2], &bytes)
+        .unwrap()
+        .read_row(4, &mut [0.0; 2]);
+}
