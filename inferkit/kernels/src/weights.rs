@@ -96,6 +96,14 @@ impl PackedWeight {
         })
     }
 
+    /// Memory that the packed copy of such a weight takes, before it is packed; `None` when [`pack`](Self::pack) refuses the
+    /// shape.
+    pub fn bytes_for(isa: Isa, format: Format, [n, k]: [usize; 2]) -> Option<usize> {
+        format.row_bytes(n, k).ok()?;
+        let layout = Layout::new(isa, format.kind());
+        n.div_ceil(layout.panel).checked_mul(layout.panel_bytes(k))
+    }
+
     /// Rows: outputs of the product.
     pub fn n(&self) -> usize {
         self.n

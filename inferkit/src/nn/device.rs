@@ -25,6 +25,7 @@ use crate::error::RequestFault;
 use crate::error::Result;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::nn::Kernels;
 
 /// A device that is ready to compute, and why it was chosen.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(crate) struct Device {
     candle: candle_core::Device,
     name: String,
     reason: String,
+    /// What computes on the processor; none on other devices.
+    kernels: Option<Kernels>,
 }
 
 /// Why a device cannot be used, as a sentence that says what to do.
@@ -39,10 +42,11 @@ pub(crate) struct Device {
 pub(crate) struct Unusable(pub(crate) String);
 
 impl Device {
-    /// Opens the preferred device. [`DevicePreference::Auto`] always succeeds: there is a CPU.
+    /// Opens the preferred device. [`DevicePreference::Auto`] finds one: there is a CPU.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] with the field `device` when a named device is not built in or not usable.
+    /// [`Error::InvalidRequest`] with the field `device` when a named device is not built in or not usable, or when the
+    /// variable `INFERKIT_KERNELS` names instructions that the processor lacks.
     pub(crate) fn open(preference: DevicePreference) -> Result<Self> {
         let opened = match preference {
             DevicePreference::Cpu => Ok(Self::cpu("asked for")),
@@ -54,6 +58,7 @@ impl Device {
             let message = format!("device {preference} cannot be used: {why}, or choose device auto or cpu");
             Error::invalid(RequestFault::UnsupportedValue, "device", message)
         })?;
+        let device = device.with_kernels()?;
         tracing::info!(device = %device.name, asked = %preference, reason = %device.reason, "device opened");
         Ok(device)
     }
@@ -74,7 +79,22 @@ impl Device {
             candle: candle_core::Device::Cpu,
             name: "cpu".to_owned(),
             reason: reason.to_owned(),
+            kernels: None,
         }
+    }
+
+    fn with_kernels(self) -> Result<Self> {
+        if !self.candle.is_cpu() {
+            return Ok(self);
+        }
+        let kernels = Kernels::open().map_err(|error| {
+            let message = format!("the processor cannot be used as asked: {error}");
+            Error::invalid(RequestFault::UnsupportedValue, "device", message)
+        })?;
+        Ok(Self {
+            kernels: Some(kernels),
+            ..self
+        })
     }
 
     fn cuda(index: usize, reason: &str) -> Result<Self, Unusable> {
@@ -83,6 +103,7 @@ impl Device {
             candle,
             name: format!("cuda:{index}"),
             reason: reason.to_owned(),
+            kernels: None,
         })
     }
 
@@ -91,6 +112,7 @@ impl Device {
             candle: metal::open()?,
             name: "metal".to_owned(),
             reason: reason.to_owned(),
+            kernels: None,
         })
     }
 
@@ -109,11 +131,15 @@ impl Device {
         &self.candle
     }
 
+    /// What computes on the processor; `None` on other devices.
+    pub(crate) fn kernels(&self) -> Option<&Kernels> {
+        self.kernels.as_ref()
+    }
+
     /// The type to compute with, where the file holds weights of `stored`.
     ///
-    /// On the CPU `auto` means f32 whatever the file holds: candle's bf16 products widen the whole weight
-    /// matrix on each call (`kernels.md`, section 2), and f32 meets the goldens. The price is memory, twice
-    /// that of a 16-bit file.
+    /// On the CPU `auto` means f32 whatever the file holds: the kernels multiply bf16 weights with f32 as they are,
+    /// and f32 meets the goldens.
     pub(crate) fn compute_dtype(&self, preference: DtypePreference, stored: DType) -> DType {
         match preference {
             DtypePreference::F32 => DType::F32,

@@ -22,6 +22,7 @@ impl Embedding {
     /// `[t]` ids to `[t, d]`; an id beyond the table is an error.
     pub(crate) fn forward(&self, ids: &Tensor) -> Result<Tensor> {
         let rows = match &self.table {
+            Weight::Packed(table) => table.rows(&ids.to_vec1()?)?,
             Weight::Plain(table) => table.index_select(ids, 0)?,
             Weight::Blocks(table) => table.embedding(ids)?,
         };

@@ -8,13 +8,19 @@ use candle_core::Tensor;
 use candle_core::quantized::QMatMul;
 use candle_core::quantized::QTensor;
 
+use super::packed::PackedLinear;
 use super::weight::Weight;
 
 /// `y = x · Wᵀ + b` with `W` of shape `[out, in]`.
 #[derive(Debug, Clone)]
-pub(crate) struct Linear {
-    weight: Product,
-    bias: Option<Tensor>,
+pub(crate) struct Linear(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    /// By the processor's kernels.
+    Packed(PackedLinear),
+    /// By the tensor library.
+    Tensors(Product, Option<Tensor>),
 }
 
 #[derive(Debug, Clone)]
@@ -27,22 +33,59 @@ enum Product {
 impl Linear {
     /// A layer of these weights; `bias` is `[out]`.
     pub(crate) fn new(weight: &Weight, bias: Option<Tensor>) -> Result<Self> {
-        let weight = match weight {
-            Weight::Plain(rows) => Product::Plain(rows.t()?),
-            Weight::Blocks(blocks) => Product::Blocks(blocks.clone()),
-        };
-        Ok(Self { weight, bias })
+        Ok(Self(match weight {
+            Weight::Packed(matrix) => Form::Packed(PackedLinear::new(matrix.clone(), bias.as_ref())?),
+            Weight::Plain(rows) => Form::Tensors(Product::Plain(rows.t()?), bias),
+            Weight::Blocks(blocks) => Form::Tensors(Product::Blocks(blocks.clone()), bias),
+        }))
     }
 
     /// `[t, in]` to `[t, out]`, in the type of `x`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let product = match &self.weight {
-            Product::Plain(columns) => x.matmul(columns)?,
-            Product::Blocks(blocks) => QMatMul::QTensor(blocks.clone()).forward(x)?,
+        let (product, bias) = match &self.0 {
+            Form::Packed(layer) => return layer.forward(x, None),
+            Form::Tensors(Product::Plain(columns), bias) => (x.matmul(columns)?, bias),
+            Form::Tensors(Product::Blocks(blocks), bias) => (QMatMul::QTensor(blocks.clone()).forward(x)?, bias),
         };
-        match &self.bias {
+        match bias {
             Some(bias) => product.broadcast_add(bias),
             None => Ok(product),
+        }
+    }
+
+    /// The sum of `stream`, `[t, out]`, and what [`forward`](Self::forward) gives.
+    pub(crate) fn forward_onto(&self, x: &Tensor, stream: &Tensor) -> Result<Tensor> {
+        match &self.0 {
+            Form::Packed(layer) => layer.forward(x, Some(stream)),
+            Form::Tensors(..) => stream + self.forward(x)?,
+        }
+    }
+
+    /// What each of `layers` gives for the same `x`.
+    pub(crate) fn forward_all<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
+        let packed: Option<Vec<&PackedLinear>> = layers.iter().map(|layer| layer.packed()).collect();
+        let answers = match packed {
+            Some(packed) => PackedLinear::forward_all(&packed, x)?,
+            None => layers.iter().map(|layer| layer.forward(x)).collect::<Result<_>>()?,
+        };
+        answers
+            .try_into()
+            .map_err(|_| candle_core::Error::Msg("each layer gives one answer".to_owned()))
+    }
+
+    /// `silu(gate(x)) · up(x)`.
+    pub(crate) fn gated(gate: &Self, up: &Self, x: &Tensor) -> Result<Tensor> {
+        let pair = gate.packed().zip(up.packed());
+        match pair.and_then(|(gate, up)| PackedLinear::gated(gate, up, x)) {
+            Some(gated) => gated,
+            None => gate.forward(x)?.silu()? * up.forward(x)?,
+        }
+    }
+
+    const fn packed(&self) -> Option<&PackedLinear> {
+        match &self.0 {
+            Form::Packed(layer) => Some(layer),
+            Form::Tensors(..) => None,
         }
     }
 }

@@ -19,8 +19,12 @@ pub(crate) struct Mlp {
 impl Mlp {
     /// `[t, d]` to `[t, d]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let gated = (self.gate.forward(x)?.silu()? * self.up.forward(x)?)?;
-        self.down.forward(&gated)
+        self.down.forward(&Linear::gated(&self.gate, &self.up, x)?)
+    }
+
+    /// The sum of `stream`, `[t, d]`, and what [`forward`](Self::forward) gives.
+    pub(crate) fn forward_onto(&self, x: &Tensor, stream: &Tensor) -> Result<Tensor> {
+        self.down.forward_onto(&Linear::gated(&self.gate, &self.up, x)?, stream)
     }
 }
 

@@ -4,9 +4,11 @@
 //! preference ─▶ device            which device and number type a model gets
 //! formats' tensors ─▶ weight ─▶ linear, embedding, norm ─▶ mlp, moe
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
+//! kernels, packed                 the processor's side of all of these, by inferkit-kernels
 //! ```
 //!
-//! A layer takes candle tensors of shape `[t, width]` and returns the same; it does not know which model it
+//! On the processor layers compute with the project's own kernels; on GPUs, and for number types that the kernels lack,
+//! with candle's. A layer takes candle tensors of shape `[t, width]` and returns the same; it does not know which model it
 //! belongs to, nor what its weights were stored as.
 //!
 //! **Invariant:** device differences end here; a model never asks which device it is on.
@@ -15,10 +17,12 @@
 mod device;
 mod embedding;
 mod fault;
+mod kernels;
 mod linear;
 mod mlp;
 mod moe;
 mod norm;
+mod packed;
 mod paged;
 mod preference;
 mod rope;
@@ -30,6 +34,7 @@ pub use preference::DtypePreference;
 pub(crate) use device::Device;
 pub(crate) use embedding::Embedding;
 pub(crate) use fault::device_fault;
+pub(crate) use kernels::Kernels;
 pub(crate) use linear::Linear;
 pub(crate) use mlp::Mlp;
 pub(crate) use moe::Mixture;

@@ -8,10 +8,10 @@
 //! Keys and values of a step are written first and read back from the cache, in the cache's type, so that a
 //! sequence gives the same result however it is cut into steps. Block 0 is never read.
 //!
-//! The CPU walks the blocks where they lie ([`cpu`]); other devices gather them ([`gather`]). Both compute the
-//! same function, and a test holds them equal.
+//! The processor's kernels walk the blocks where they lie ([`blocks`]); other devices, and heads of a size that the
+//! kernels do not take, gather them ([`gather`]). Both compute the same function, and a test holds them equal.
 
-mod cpu;
+mod blocks;
 mod gather;
 
 use std::ops::Range;
@@ -20,6 +20,9 @@ use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+
+use self::blocks::Blocks;
+use super::kernels::Kernels;
 
 /// Sizes of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,9 +57,15 @@ impl CacheShape {
 /// The key/value blocks of all layers.
 #[derive(Debug)]
 pub(crate) struct PagedCache {
-    layers: Vec<LayerCache>,
+    layers: Layers,
     shape: CacheShape,
     dtype: DType,
+}
+
+#[derive(Debug)]
+enum Layers {
+    Blocks(Blocks),
+    Tensors(Vec<LayerCache>),
 }
 
 /// Keys and values of a layer, each `[blocks · block size, kv heads, d]`.
@@ -71,6 +80,8 @@ struct LayerCache {
 pub(crate) struct AttentionPlan {
     /// The sequences, in the order of their rows.
     pub(crate) sequences: Vec<SequencePlan>,
+    /// Where each row's key and value go.
+    slots: Vec<usize>,
     /// Runs of rows whose slots follow one another.
     runs: Vec<SlotRun>,
 }
@@ -97,14 +108,15 @@ struct SlotRun {
 impl AttentionPlan {
     /// A plan for tokens that go to `slots`, one a row.
     pub(crate) fn new(sequences: Vec<SequencePlan>, slots: &[u32]) -> Self {
+        let slots: Vec<usize> = slots.iter().map(|slot| *slot as usize).collect();
         let mut runs: Vec<SlotRun> = Vec::new();
-        for (row, slot) in slots.iter().map(|slot| *slot as usize).enumerate() {
+        for (row, slot) in slots.iter().copied().enumerate() {
             match runs.last_mut() {
                 Some(run) if run.slot + run.length == slot => run.length += 1,
                 _ => runs.push(SlotRun { row, slot, length: 1 }),
             }
         }
-        Self { sequences, runs }
+        Self { sequences, slots, runs }
     }
 }
 
@@ -116,18 +128,26 @@ impl SequencePlan {
 }
 
 impl PagedCache {
-    /// A cache of zeros. On the CPU, memory is taken from the system when it is first written.
-    pub(crate) fn new(shape: CacheShape, dtype: DType, device: &Device) -> Result<Self> {
+    /// A cache of zeros; `kernels` keep it, where they are given and take its sizes. On the CPU, memory is taken from the
+    /// system when it is first written.
+    pub(crate) fn new(shape: CacheShape, dtype: DType, device: &Device, kernels: Option<&Kernels>) -> Result<Self> {
         let size = (shape.blocks * shape.block_size, shape.kv_heads, shape.head_dim);
         let zeros = || Tensor::zeros(size, dtype, device);
-        let layers = (0..shape.layers)
-            .map(|_| {
-                Ok(LayerCache {
-                    keys: zeros()?,
-                    values: zeros()?,
+        let blocks = kernels
+            .filter(|_| dtype == DType::F32)
+            .and_then(|kernels| Blocks::new(&shape, kernels));
+        let layers = match blocks {
+            Some(blocks) => Layers::Blocks(blocks),
+            None => (0..shape.layers)
+                .map(|_| {
+                    Ok(LayerCache {
+                        keys: zeros()?,
+                        values: zeros()?,
+                    })
                 })
-            })
-            .collect::<Result<Vec<_>>>()?;
+                .collect::<Result<_>>()
+                .map(Layers::Tensors)?,
+        };
         Ok(Self { layers, shape, dtype })
     }
 
@@ -137,15 +157,20 @@ impl PagedCache {
     }
 
     /// Writes a step's keys and values, `[t, kv heads, d]` each, to the plan's slots.
-    pub(crate) fn write(&self, layer: usize, keys: &Tensor, values: &Tensor, plan: &AttentionPlan) -> Result<()> {
-        let cache = self.layer(layer)?;
-        for (cache, step) in [(&cache.keys, keys), (&cache.values, values)] {
-            let step = step.to_dtype(self.dtype)?.contiguous()?;
-            for run in &plan.runs {
-                cache.slice_set(&step.narrow(0, run.row, run.length)?, 0, run.slot)?;
+    pub(crate) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor, plan: &AttentionPlan) -> Result<()> {
+        match &mut self.layers {
+            Layers::Blocks(blocks) => blocks.write(layer, keys, values, plan),
+            Layers::Tensors(layers) => {
+                let cache = layers.get(layer).ok_or_else(|| no_layer(layer))?;
+                for (cache, step) in [(&cache.keys, keys), (&cache.values, values)] {
+                    let step = step.to_dtype(self.dtype)?.contiguous()?;
+                    for run in &plan.runs {
+                        cache.slice_set(&step.narrow(0, run.row, run.length)?, 0, run.slot)?;
+                    }
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Attention of `queries`, `[t, heads, d]`, over each row's own sequence up to itself: `[t, heads · d]`.
@@ -158,19 +183,18 @@ impl PagedCache {
         plan: &AttentionPlan,
         window: Option<usize>,
     ) -> Result<Tensor> {
-        let cache = self.layer(layer)?;
-        if queries.device().is_cpu() && self.dtype == DType::F32 {
-            cpu::attend(queries, cache, plan, &self.shape, window)
-        } else {
-            gather::attend(queries, cache, plan, &self.shape, window)
+        match &self.layers {
+            Layers::Blocks(blocks) => blocks.attend(layer, queries, plan, window),
+            Layers::Tensors(layers) => {
+                let cache = layers.get(layer).ok_or_else(|| no_layer(layer))?;
+                gather::attend(queries, cache, plan, &self.shape, window)
+            }
         }
     }
+}
 
-    fn layer(&self, layer: usize) -> Result<&LayerCache> {
-        self.layers
-            .get(layer)
-            .ok_or_else(|| candle_core::Error::Msg(format!("the cache has no layer {layer}")))
-    }
+fn no_layer(layer: usize) -> candle_core::Error {
+    candle_core::Error::Msg(format!("the cache has no layer {layer}"))
 }
 
 #[cfg(test)]

@@ -6,10 +6,17 @@
 
 mod frequencies;
 
+use std::sync::Arc;
+
 use candle_core::DType;
 use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
+use inferkit_kernels::RowsMut;
+use inferkit_kernels::ops::RopeTable;
+
+use super::kernels::Kernels;
+use super::kernels::with_rows;
 
 pub(crate) use frequencies::RopeConfig;
 pub(crate) use frequencies::RopeScaling;
@@ -24,34 +31,65 @@ pub(crate) struct RotaryTable {
     frequencies: Vec<f64>,
     /// Factor on cosine and sine; 1 except with YaRN.
     magnitude: f64,
-    /// `[positions, d/2]`.
+    /// `[positions, d/2]`; empty where kernels turn.
     cosines: Vec<f32>,
-    /// `[positions, d/2]`.
+    /// `[positions, d/2]`; empty where kernels turn.
     sines: Vec<f32>,
+    kernels: Option<(Kernels, Arc<RopeTable>)>,
 }
 
-/// Cosine and sine of one step's tokens, each `[t, d/2]`.
+/// The angles of one step's tokens.
 #[derive(Debug, Clone)]
-pub(crate) struct Rotation {
-    cosines: Tensor,
-    sines: Tensor,
+pub(crate) struct Rotation(Angles);
+
+#[derive(Debug, Clone)]
+enum Angles {
+    /// Cosine and sine, each `[t, d/2]`.
+    Tensors { cosines: Tensor, sines: Tensor },
+    /// Looked up by the processor's kernels, by position.
+    Table {
+        kernels: Kernels,
+        table: Arc<RopeTable>,
+        positions: Vec<u32>,
+    },
 }
 
 impl RotaryTable {
-    /// A table for heads of `head_dim` numbers, an even count.
-    pub(crate) fn new(config: &RopeConfig, head_dim: usize) -> Self {
+    /// A table for heads of `head_dim` numbers, an even count; `kernels` do the turning, where they are given.
+    pub(crate) fn new(config: &RopeConfig, head_dim: usize, kernels: Option<&Kernels>) -> Self {
+        let (frequencies, magnitude) = (config.frequencies(head_dim), config.magnitude());
+        let table = || Arc::new(RopeTable::from_frequencies(&frequencies, magnitude, GROWTH));
+        let kernels = kernels.map(|kernels| (kernels.clone(), table()));
         Self {
-            frequencies: config.frequencies(head_dim),
-            magnitude: config.magnitude(),
+            frequencies,
+            magnitude,
             cosines: Vec::new(),
             sines: Vec::new(),
+            kernels,
         }
     }
 
     /// The rotation of tokens at `positions`; the table grows as far as the largest of them.
     pub(crate) fn rotation(&mut self, positions: &[u32], dtype: DType, device: &Device) -> Result<Rotation> {
         let pairs = self.frequencies.len();
-        self.grow(positions.iter().max().map_or(0, |last| *last as usize + 1));
+        let needed = positions.iter().max().map_or(0, |last| *last as usize + 1);
+        if let Some((kernels, table)) = &mut self.kernels {
+            if table.positions() < needed {
+                // Doubled, so that a long answer makes few tables.
+                let positions = needed.next_power_of_two();
+                *table = Arc::new(RopeTable::from_frequencies(
+                    &self.frequencies,
+                    self.magnitude,
+                    positions,
+                ));
+            }
+            return Ok(Rotation(Angles::Table {
+                kernels: kernels.clone(),
+                table: Arc::clone(table),
+                positions: positions.to_vec(),
+            }));
+        }
+        self.grow(needed);
         let gather = |table: &[f32]| {
             let mut rows = Vec::with_capacity(positions.len() * pairs);
             for position in positions {
@@ -60,10 +98,10 @@ impl RotaryTable {
             }
             Tensor::from_vec(rows, (positions.len(), pairs), device)?.to_dtype(dtype)
         };
-        Ok(Rotation {
+        Ok(Rotation(Angles::Tensors {
             cosines: gather(&self.cosines)?,
             sines: gather(&self.sines)?,
-        })
+        }))
     }
 
     fn grow(&mut self, positions: usize) {
@@ -84,7 +122,27 @@ impl RotaryTable {
 impl Rotation {
     /// Turns the heads of `x`, `[t, h, d]`, by the angles of their tokens.
     pub(crate) fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, &self.cosines, &self.sines)?.squeeze(0)
+        match &self.0 {
+            Angles::Tensors { cosines, sines } => {
+                candle_nn::rotary_emb::rope_thd(&x.unsqueeze(0)?.contiguous()?, cosines, sines)?.squeeze(0)
+            }
+            Angles::Table {
+                kernels,
+                table,
+                positions,
+            } => {
+                let (rows, heads, head_dim) = x.dims3()?;
+                let mut turned = with_rows(&x.flatten_from(1)?, |rows| {
+                    Ok((0..rows.rows())
+                        .flat_map(|row| rows.row(row))
+                        .copied()
+                        .collect::<Vec<_>>())
+                })?;
+                let out = RowsMut::new(&mut turned, heads * head_dim);
+                table.apply(kernels.pool(), kernels.isa(), out, head_dim, positions);
+                Tensor::from_vec(turned, (rows, heads, head_dim), &Device::Cpu)
+            }
+        }
     }
 }
 
@@ -97,55 +155,54 @@ fn rounded(value: f64) -> f32 {
 mod tests {
     use super::*;
 
-    fn table() -> RotaryTable {
-        RotaryTable::new(
-            &RopeConfig {
-                theta: 100.0,
-                scaling: RopeScaling::None,
-            },
-            4,
-        )
+    fn table(kernels: Option<&Kernels>) -> RotaryTable {
+        let config = RopeConfig {
+            theta: 100.0,
+            scaling: RopeScaling::None,
+        };
+        RotaryTable::new(&config, 4, kernels)
+    }
+
+    /// A table of tensors, and one of the processor's kernels.
+    fn tables() -> [RotaryTable; 2] {
+        [table(None), table(Some(&Kernels::open().unwrap()))]
+    }
+
+    fn turned(table: &mut RotaryTable, positions: &[u32], x: &Tensor) -> Vec<Vec<Vec<f32>>> {
+        let rotation = table.rotation(positions, DType::F32, &Device::Cpu).unwrap();
+        rotation.apply(x).unwrap().to_vec3().unwrap()
     }
 
     #[test]
     fn pairs_are_half_split_and_turn_by_position_times_frequency() {
-        let rotation = table().rotation(&[0, 2], DType::F32, &Device::Cpu).unwrap();
         let x = Tensor::new(&[[[1_f32, 1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0, 0.0]]], &Device::Cpu).unwrap();
-        let turned = rotation.apply(&x).unwrap().to_vec3::<f32>().unwrap();
-        assert_eq!(turned[0][0], [1.0, 1.0, 0.0, 0.0], "position 0 stays");
-        // frequencies 1 and 100^(-1/2): angles 2 and 0.2
-        for (found, expected) in turned[1][0]
-            .iter()
-            .zip([2_f32.cos(), 0.2_f32.cos(), 2_f32.sin(), 0.2_f32.sin()])
-        {
-            assert!((found - expected).abs() < 1e-6, "{turned:?}");
+        for mut table in tables() {
+            let turned = turned(&mut table, &[0, 2], &x);
+            assert_eq!(turned[0][0], [1.0, 1.0, 0.0, 0.0], "position 0 stays");
+            // frequencies 1 and 100^(-1/2): angles 2 and 0.2
+            for (found, expected) in turned[1][0]
+                .iter()
+                .zip([2_f32.cos(), 0.2_f32.cos(), 2_f32.sin(), 0.2_f32.sin()])
+            {
+                assert!((found - expected).abs() < 1e-6, "{turned:?}");
+            }
         }
     }
 
     #[test]
     fn growing_does_not_change_the_angles_that_are_known() {
-        let mut grown = table();
-        let early = grown
-            .rotation(&[3], DType::F32, &Device::Cpu)
-            .unwrap()
-            .cosines
-            .to_vec2::<f32>()
-            .unwrap();
-        grown.rotation(&[100_000], DType::F32, &Device::Cpu).unwrap();
-        let late = grown
-            .rotation(&[3], DType::F32, &Device::Cpu)
-            .unwrap()
-            .cosines
-            .to_vec2::<f32>()
-            .unwrap();
-        assert_eq!(early, late);
+        let x = Tensor::new(&[[[1_f32, 0.5, 0.25, 2.0]]], &Device::Cpu).unwrap();
+        for mut grown in tables() {
+            let early = turned(&mut grown, &[3], &x);
+            turned(&mut grown, &[100_000], &x);
+            assert_eq!(early, turned(&mut grown, &[3], &x));
+        }
     }
 
     #[test]
     fn no_token_needs_no_angle() {
-        assert_eq!(
-            table().rotation(&[], DType::F32, &Device::Cpu).unwrap().cosines.dims(),
-            [0, 2]
-        );
+        for mut table in tables() {
+            assert!(table.rotation(&[], DType::F32, &Device::Cpu).is_ok());
+        }
     }
 }

@@ -11,10 +11,15 @@ use candle_core::Tensor;
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::QStorage;
 use candle_core::quantized::QTensor;
+use inferkit_kernels::Format;
+use inferkit_kernels::PackedWeight;
 
 use crate::error::Error;
 use crate::error::Result;
+use crate::nn::Kernels;
 use crate::nn::device_fault;
+use crate::nn::kernels::with_rows;
+use crate::nn::packed::PackedMatrix;
 
 /// How a file stores the numbers of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,20 @@ pub(crate) struct Placement {
     pub(crate) dtype: DType,
     /// Whether blocks are widened to `dtype` rather than kept as they are.
     pub(crate) widen_blocks: bool,
+    /// What computes on the processor; none on other devices.
+    pub(crate) kernels: Option<Kernels>,
+}
+
+/// What a stored matrix becomes.
+enum Becomes<'a> {
+    /// Packed from its bytes.
+    Packed(&'a Kernels, Format),
+    /// Packed from its numbers, as f32.
+    Widened(&'a Kernels),
+    /// Blocks of the tensor library.
+    Blocks,
+    /// A tensor of the computing type.
+    Plain,
 }
 
 impl Placement {
@@ -65,32 +84,77 @@ impl Placement {
         if self.device.is_cpu() { DType::F32 } else { self.dtype }
     }
 
-    /// Whether a tensor stays in its blocks.
-    ///
-    /// candle's products of `Q4_1`, `Q5_0` and `Q5_1` take rows of an even number of blocks. With others its debug build
-    /// panics inside a worker, which ends every later product of the process: such tensors are widened. No
-    /// published model has them.
-    pub(crate) fn keeps_blocks(&self, tensor: &StoredTensor<'_>) -> bool {
-        let Encoding::Blocks(dtype) = tensor.encoding else {
-            return false;
+    /// The kernels, if layers compute with them: on the processor, in f32.
+    pub(crate) fn layer_kernels(&self) -> Option<&Kernels> {
+        self.kernels.as_ref().filter(|_| self.dtype == DType::F32)
+    }
+
+    fn becomes(&self, encoding: Encoding) -> Becomes<'_> {
+        let Some(kernels) = self.layer_kernels() else {
+            return match encoding {
+                Encoding::Blocks(_) if !self.widen_blocks => Becomes::Blocks,
+                Encoding::Blocks(_) | Encoding::Plain(_) => Becomes::Plain,
+            };
         };
-        let paired = matches!(dtype, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1);
-        let row = tensor.shape.last().copied().unwrap_or(0);
-        !self.widen_blocks && (!paired || (row / dtype.block_size()).is_multiple_of(2))
+        match (encoding, packed_format(encoding)) {
+            (Encoding::Plain(DType::F32 | DType::F16), Some(format)) => Becomes::Packed(kernels, format),
+            (_, Some(format)) if !self.widen_blocks => Becomes::Packed(kernels, format),
+            (Encoding::Blocks(_), None) if !self.widen_blocks => Becomes::Blocks,
+            _ => Becomes::Widened(kernels),
+        }
+    }
+
+    /// Bytes that a tensor of `shape` takes here: a matrix or a stack of them as a weight, a vector as plain numbers.
+    pub(crate) fn resident_bytes(&self, tensor: &StoredTensor<'_>) -> u64 {
+        let product = |sizes: &[usize]| sizes.iter().fold(1_u64, |all, size| all.saturating_mul(*size as u64));
+        let [stack @ .., rows, columns] = tensor.shape.as_slice() else {
+            return product(&tensor.shape).saturating_mul(self.dtype.size_in_bytes() as u64);
+        };
+        let packed = |kernels: &Kernels, format| {
+            let bytes = PackedWeight::bytes_for(kernels.isa(), format, [*rows, *columns]).unwrap_or(usize::MAX);
+            product(stack).saturating_mul(bytes as u64)
+        };
+        match self.becomes(tensor.encoding) {
+            Becomes::Packed(kernels, format) => packed(kernels, format),
+            Becomes::Widened(kernels) => packed(kernels, Format::F32),
+            Becomes::Blocks => tensor.bytes.len() as u64,
+            Becomes::Plain => product(&tensor.shape).saturating_mul(self.dtype.size_in_bytes() as u64),
+        }
     }
 
     /// What weights that are stored as `encoding` become here, as status and log spell it.
     pub(crate) fn name_of(&self, encoding: Encoding) -> String {
         match encoding {
             Encoding::Blocks(_) if !self.widen_blocks => encoding.name(),
+            Encoding::Plain(DType::BF16) if !self.widen_blocks && self.layer_kernels().is_some() => encoding.name(),
             Encoding::Blocks(_) | Encoding::Plain(_) => self.dtype.as_str().to_owned(),
         }
     }
 }
 
+/// What the kernels pack such numbers from; 16-bit floats are kept exactly. `None` for what they lack.
+const fn packed_format(encoding: Encoding) -> Option<Format> {
+    Some(match encoding {
+        Encoding::Plain(DType::F32) => Format::F32,
+        Encoding::Plain(DType::F16) => Format::F16AsF32,
+        Encoding::Plain(DType::BF16) => Format::Bf16,
+        Encoding::Blocks(GgmlDType::Q4_0) => Format::Q4_0,
+        Encoding::Blocks(GgmlDType::Q4_1) => Format::Q4_1,
+        Encoding::Blocks(GgmlDType::Q5_0) => Format::Q5_0,
+        Encoding::Blocks(GgmlDType::Q5_1) => Format::Q5_1,
+        Encoding::Blocks(GgmlDType::Q8_0) => Format::Q8_0,
+        Encoding::Blocks(GgmlDType::Q4K) => Format::Q4K,
+        Encoding::Blocks(GgmlDType::Q5K) => Format::Q5K,
+        Encoding::Blocks(GgmlDType::Q6K) => Format::Q6K,
+        Encoding::Plain(_) | Encoding::Blocks(_) => return None,
+    })
+}
+
 /// A weight in a device's memory.
 #[derive(Debug, Clone)]
 pub(crate) enum Weight {
+    /// Packed for the processor's kernels.
+    Packed(PackedMatrix),
     /// Plain numbers of the computing type.
     Plain(Tensor),
     /// Blocks as in the file, multiplied without widening.
@@ -129,15 +193,35 @@ impl StoredTensor<'_> {
             .map_err(device_fault)
     }
 
-    /// Copies the tensor to the device: plain numbers widened or narrowed, blocks as they are.
+    /// Copies a matrix to the device: packed, as blocks, or as plain numbers.
     pub(crate) fn to_weight(&self, placement: &Placement) -> Result<Weight> {
-        match self.encoding {
-            Encoding::Blocks(_) if placement.keeps_blocks(self) => {
-                self.expect_length()?;
-                Ok(Weight::Blocks(Arc::new(self.to_blocks(&placement.device)?)))
+        self.expect_length()?;
+        match placement.becomes(self.encoding) {
+            Becomes::Packed(kernels, format) => self.pack(kernels, format, &self.bytes),
+            Becomes::Widened(kernels) => {
+                let numbers = self.to_plain(placement)?.flatten_all().map_err(device_fault)?;
+                let bytes = with_rows(&numbers, |rows| {
+                    let mut bytes = Vec::with_capacity(4 * rows.width());
+                    for number in rows.row(0) {
+                        bytes.extend_from_slice(&number.to_le_bytes());
+                    }
+                    Ok(bytes)
+                });
+                self.pack(kernels, Format::F32, &bytes.map_err(device_fault)?)
             }
-            Encoding::Blocks(_) | Encoding::Plain(_) => self.to_plain(placement).map(Weight::Plain),
+            Becomes::Blocks => Ok(Weight::Blocks(Arc::new(self.to_blocks(&placement.device)?))),
+            Becomes::Plain => self.to_plain(placement).map(Weight::Plain),
         }
+    }
+
+    fn pack(&self, kernels: &Kernels, format: Format, bytes: &[u8]) -> Result<Weight> {
+        let &[rows, columns] = self.shape.as_slice() else {
+            let message = format!("tensor {}: shape {:?} is no matrix", self.name, self.shape);
+            return Err(Error::bad_model(message));
+        };
+        let packed = PackedMatrix::pack(kernels, format, [rows, columns], bytes)
+            .map_err(|error| Error::bad_model(format!("tensor {}: {error}", self.name)))?;
+        Ok(Weight::Packed(packed))
     }
 
     /// Splits a stack of matrices `[n, …]` into its `n` parts, without copying.
@@ -254,6 +338,7 @@ mod tests {
             device: candle_core::Device::Cpu,
             dtype: DType::F32,
             widen_blocks: false,
+            kernels: None,
         }
     }
 

@@ -43,37 +43,36 @@ pub(super) enum FeedForward {
 /// What all layers share in a step.
 pub(super) struct Shared<'a> {
     pub(super) rotation: &'a Rotation,
-    pub(super) cache: &'a PagedCache,
+    pub(super) cache: &'a mut PagedCache,
     pub(super) plan: &'a AttentionPlan,
 }
 
 impl Layer {
     /// The stream `x`, `[t, hidden]`, behind layer number `index`.
-    pub(super) fn forward(&self, x: &Tensor, index: usize, shared: &Shared<'_>) -> Result<Tensor> {
-        let x = (x + self
-            .attention
-            .forward(&self.attention_norm.forward(x)?, index, shared)?)?;
+    pub(super) fn forward(&self, x: &Tensor, index: usize, shared: &mut Shared<'_>) -> Result<Tensor> {
+        let mixed = self.attention.mix(&self.attention_norm.forward(x)?, index, shared)?;
+        let x = self.attention.output.forward_onto(&mixed, x)?;
         let normalised = self.feed_forward_norm.forward(&x)?;
-        x + match &self.feed_forward {
-            FeedForward::Dense(mlp) => mlp.forward(&normalised)?,
-            FeedForward::Sparse(mixture) => mixture.forward(&normalised)?,
+        match &self.feed_forward {
+            FeedForward::Dense(mlp) => mlp.forward_onto(&normalised, &x),
+            FeedForward::Sparse(mixture) => x + mixture.forward(&normalised)?,
         }
     }
 }
 
 impl Attention {
-    fn forward(&self, x: &Tensor, index: usize, shared: &Shared<'_>) -> Result<Tensor> {
-        let mut queries = self.heads(&self.query.forward(x)?)?;
-        let mut keys = self.heads(&self.key.forward(x)?)?;
-        let values = self.heads(&self.value.forward(x)?)?;
+    /// What each row takes from the rows it sees, before the output matrix.
+    fn mix(&self, x: &Tensor, index: usize, shared: &mut Shared<'_>) -> Result<Tensor> {
+        let [queries, keys, values] = Linear::forward_all([&self.query, &self.key, &self.value], x)?;
+        let (mut queries, mut keys) = (self.heads(&queries)?, self.heads(&keys)?);
+        let values = self.heads(&values)?;
         if let Some((of_queries, of_keys)) = &self.head_norms {
             queries = of_queries.forward(&queries)?;
             keys = of_keys.forward(&keys)?;
         }
         let (queries, keys) = (shared.rotation.apply(&queries)?, shared.rotation.apply(&keys)?);
         shared.cache.write(index, &keys, &values, shared.plan)?;
-        let mixed = shared.cache.attend(index, &queries, shared.plan, self.window)?;
-        self.output.forward(&mixed)
+        shared.cache.attend(index, &queries, shared.plan, self.window)
     }
 
     /// `[t, heads · d]` to `[t, heads, d]`.

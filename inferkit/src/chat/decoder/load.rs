@@ -76,7 +76,9 @@ impl Decoder {
             .collect::<Result<Vec<_>>>()?;
         let norm = loader.final_norm()?;
         let (placement, weights_bytes) = loader.finish();
-        let cache = PagedCache::new(shape, placement.cache_dtype(), &placement.device).map_err(device_fault)?;
+        let kernels = placement.kernels.as_ref();
+        let cache =
+            PagedCache::new(shape, placement.cache_dtype(), &placement.device, kernels).map_err(device_fault)?;
         let memory = MemoryUse::new(weights_bytes, shape.bytes(placement.cache_dtype()));
         let limit = options.max_model_len.unwrap_or(usize::MAX);
         tracing::info!(
@@ -93,7 +95,7 @@ impl Decoder {
             layers,
             norm,
             head,
-            rotary: RotaryTable::new(&config.rope, config.head_dim),
+            rotary: RotaryTable::new(&config.rope, config.head_dim, placement.layer_kernels()),
             cache,
             max_model_len: config.max_positions.min(limit),
             vocabulary: config.vocabulary,

@@ -13,7 +13,6 @@ use super::names;
 use super::names::Name;
 use super::source::DecoderSource;
 use super::source::Tensors;
-use super::source::resident_bytes;
 use crate::error::Result;
 use crate::nn::Embedding;
 use crate::nn::Linear;
@@ -165,8 +164,8 @@ impl<'a> Loader<'a> {
             widen_blocks: true,
             ..self.placement.clone()
         };
-        let weight = Weight::Plain(router.to_plain(&in_f32)?);
-        self.account(&router, resident_bytes(&router, &in_f32))?;
+        let weight = router.to_weight(&in_f32)?;
+        self.account(&router, in_f32.resident_bytes(&router))?;
         let router = Linear::new(&weight, None).map_err(device_fault)?;
         let inward = Form::new(experts.intermediate, self.config.hidden);
         let outward = Form::new(self.config.hidden, experts.intermediate);
@@ -199,7 +198,8 @@ impl<'a> Loader<'a> {
     fn norm(&mut self, place: Place, name: Name, width: usize) -> Result<RmsNorm> {
         let stored = self.need(&format!("{}.weight", self.name(place, name)))?;
         stored.expect_shape(&[width])?;
-        Ok(RmsNorm::new(self.plain(&stored)?, self.config.norm_epsilon))
+        let weight = self.plain(&stored)?;
+        RmsNorm::new(weight, self.config.norm_epsilon, self.placement.layer_kernels()).map_err(device_fault)
     }
 
     fn linear(&mut self, place: Place, name: Name, form: Form) -> Result<Linear> {
@@ -248,13 +248,13 @@ impl<'a> Loader<'a> {
 
     fn weight(&mut self, stored: &StoredTensor<'_>) -> Result<Weight> {
         let weight = stored.to_weight(&self.placement)?;
-        self.account(stored, resident_bytes(stored, &self.placement))?;
+        self.account(stored, self.placement.resident_bytes(stored))?;
         Ok(weight)
     }
 
     fn plain(&mut self, stored: &StoredTensor<'_>) -> Result<candle_core::Tensor> {
         let tensor = stored.to_plain(&self.placement)?;
-        self.account(stored, resident_bytes(stored, &self.placement))?;
+        self.account(stored, self.placement.resident_bytes(stored))?;
         Ok(tensor)
     }
 

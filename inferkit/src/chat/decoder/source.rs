@@ -84,8 +84,6 @@ impl DecoderSource {
 
     /// What loading will take on `device`, from the directories alone.
     ///
-    /// On the CPU, most blocks of `Q8_0`, `Q4_K` and `Q6_K` count twice and more: candle keeps a repacked copy beside them.
-    ///
     /// # Errors
     /// [`Error::BadModel`] for a tensor of a type that is not known.
     pub(crate) fn memory(&self, device: &Device, dtype: DtypePreference) -> Result<MemoryEstimate> {
@@ -93,7 +91,7 @@ impl DecoderSource {
         let mut weights_bytes = 0_u64;
         for name in self.tensors.names() {
             if let Some(tensor) = self.tensors.find(name)? {
-                weights_bytes = weights_bytes.saturating_add(resident_bytes(&tensor, &placement));
+                weights_bytes = weights_bytes.saturating_add(placement.resident_bytes(&tensor));
             }
         }
         let shape = self.cache_shape(0, 0);
@@ -118,6 +116,7 @@ impl DecoderSource {
             device: device.candle().clone(),
             dtype: device.compute_dtype(dtype, stored),
             widen_blocks: dtype != DtypePreference::Auto,
+            kernels: device.kernels().cloned(),
         })
     }
 
@@ -184,45 +183,6 @@ impl Tensors {
             Self::Published(checkpoint) => Box::new(checkpoint.names()),
             Self::Gguf(gguf) => Box::new(gguf.names()),
         }
-    }
-}
-
-/// Bytes a stored tensor takes once it is a weight.
-pub(super) fn resident_bytes(tensor: &StoredTensor<'_>, placement: &Placement) -> u64 {
-    let numbers = tensor
-        .shape
-        .iter()
-        .fold(1_u64, |product, size| product.saturating_mul(*size as u64));
-    match tensor.encoding {
-        Encoding::Blocks(dtype) if placement.keeps_blocks(tensor) => {
-            let stored = tensor.bytes.len() as u64;
-            if placement.device.is_cpu() {
-                stored.saturating_add(repacked_bytes(dtype, &tensor.shape))
-            } else {
-                stored
-            }
-        }
-        Encoding::Blocks(_) | Encoding::Plain(_) => numbers.saturating_mul(placement.dtype.size_in_bytes() as u64),
-    }
-}
-
-/// Bytes of the copy that candle makes of a matrix for its fast kernels: bits a number as measured in `kernels.md`,
-/// section 2, for matrices whose sizes suit those kernels.
-fn repacked_bytes(dtype: GgmlDType, shape: &[usize]) -> u64 {
-    let half_bits = match dtype {
-        GgmlDType::Q8_0 => 17,
-        GgmlDType::Q4K => 12,
-        GgmlDType::Q6K => 20,
-        _ => return 0,
-    };
-    match shape {
-        [.., rows, columns] if rows.is_multiple_of(16) && columns.is_multiple_of(256) => {
-            shape
-                .iter()
-                .fold(half_bits, |product: u64, size| product.saturating_mul(*size as u64))
-                / 16
-        }
-        _ => 0,
     }
 }
 

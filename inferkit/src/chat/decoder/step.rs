@@ -51,14 +51,14 @@ impl Decoder {
     fn forward(&mut self, batch: &StepBatch, plan: &AttentionPlan) -> candle_core::Result<Vec<f32>> {
         let device = &self.placement.device;
         let rotation = self.rotary.rotation(&batch.positions, self.placement.dtype, device)?;
-        let shared = Shared {
+        let mut shared = Shared {
             rotation: &rotation,
-            cache: &self.cache,
+            cache: &mut self.cache,
             plan,
         };
         let mut x = self.embedding.forward(&Tensor::new(batch.tokens.as_slice(), device)?)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, index, &shared)?;
+            x = layer.forward(&x, index, &mut shared)?;
         }
         if batch.logit_rows.is_empty() {
             return Ok(Vec::new());

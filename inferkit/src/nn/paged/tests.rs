@@ -5,7 +5,7 @@ const SHAPE: CacheShape = CacheShape {
     blocks: 24,
     block_size: 32,
     kv_heads: 2,
-    head_dim: 20,
+    head_dim: 48,
 };
 const HEADS: usize = 6;
 
@@ -43,15 +43,26 @@ fn plan(blocks: &[u32], context: usize, rows: usize) -> AttentionPlan {
 }
 
 /// A cache that is poisoned but for the `context` tokens of one sequence in `blocks`.
-fn filled(blocks: &[u32], context: usize) -> PagedCache {
-    let cache = PagedCache::new(SHAPE, DType::F32, &Device::Cpu).unwrap();
-    let size = (SHAPE.blocks * SHAPE.block_size, SHAPE.kv_heads, SHAPE.head_dim);
-    let poison = Tensor::full(f32::NAN, size, &Device::Cpu).unwrap();
-    cache.layers[0].keys.slice_set(&poison, 0, 0).unwrap();
-    cache.layers[0].values.slice_set(&poison, 0, 0).unwrap();
+fn filled(blocks: &[u32], context: usize, kernels: Option<&Kernels>) -> PagedCache {
+    let mut cache = PagedCache::new(SHAPE, DType::F32, &Device::Cpu, kernels).unwrap();
+    let all = SHAPE.blocks * SHAPE.block_size;
+    let poison = Tensor::full(f32::NAN, (all, SHAPE.kv_heads, SHAPE.head_dim), &Device::Cpu).unwrap();
+    let everywhere: Vec<u32> = (0..u32::try_from(all).unwrap()).collect();
+    let everywhere = AttentionPlan::new(Vec::new(), &everywhere);
+    cache.write(0, &poison, &poison, &everywhere).unwrap();
     let (keys, values) = (tensor(context, SHAPE.kv_heads, 1), tensor(context, SHAPE.kv_heads, 2));
     cache.write(0, &keys, &values, &plan(blocks, context, context)).unwrap();
     cache
+}
+
+/// The same cache as the processor's kernels keep it, and as tensors.
+fn both(blocks: &[u32], context: usize) -> [PagedCache; 2] {
+    let walked = filled(blocks, context, Some(&Kernels::open().unwrap()));
+    assert!(
+        matches!(walked.layers, Layers::Blocks(_)),
+        "the kernels take these sizes"
+    );
+    [walked, filled(blocks, context, None)]
 }
 
 fn flat(tensor: &Tensor) -> Vec<f32> {
@@ -108,21 +119,15 @@ fn both_ways_to_attend_equal_the_definition_on_shuffled_and_on_neighbouring_bloc
     let neighbours: Vec<u32> = (4..16).collect();
     for blocks in [&shuffled[..], &neighbours] {
         for (context, rows) in [(1, 1), (33, 33), (64, 1), (300, 5), (380, 1)] {
-            let cache = filled(blocks, context);
+            let caches = both(blocks, context);
             let queries = tensor(rows, HEADS, 3);
             for window in [None, Some(1), Some(16), Some(300)] {
                 let expected = reference(&queries, context, window);
                 let plan = plan(blocks, context, rows);
-                let walked = cache.attend(0, &queries, &plan, window).unwrap();
-                let gathered = gather::attend(&queries, &cache.layers[0], &plan, &SHAPE, window).unwrap();
-                assert!(
-                    close(&flat(&walked), &expected),
-                    "walked: context {context}, rows {rows}, {window:?}"
-                );
-                assert!(
-                    close(&flat(&gathered), &expected),
-                    "gathered: context {context}, rows {rows}, {window:?}"
-                );
+                for cache in &caches {
+                    let found = flat(&cache.attend(0, &queries, &plan, window).unwrap());
+                    assert!(close(&found, &expected), "context {context}, rows {rows}, {window:?}");
+                }
             }
         }
     }
@@ -131,7 +136,7 @@ fn both_ways_to_attend_equal_the_definition_on_shuffled_and_on_neighbouring_bloc
 #[test]
 fn a_row_is_the_same_bit_by_bit_alone_and_in_a_chunk_of_many() {
     let blocks: Vec<u32> = (1..13).rev().collect();
-    let cache = filled(&blocks, 380);
+    let [cache, _] = both(&blocks, 380);
     let queries = tensor(40, HEADS, 3);
     let together = flat(&cache.attend(0, &queries, &plan(&blocks, 380, 40), None).unwrap());
     for row in [0, 17, 39] {
@@ -145,9 +150,11 @@ fn a_row_is_the_same_bit_by_bit_alone_and_in_a_chunk_of_many() {
 #[test]
 fn sequences_of_a_batch_see_only_their_own_blocks() {
     let (first, second) = (vec![5, 2], vec![7]);
-    let cache = filled(&first, 40);
+    let [mut cache, mut tensors] = both(&first, 40);
     let keys = tensor(9, SHAPE.kv_heads, 8);
-    cache.write(0, &keys, &keys, &plan(&second, 9, 9)).unwrap();
+    for cache in [&mut cache, &mut tensors] {
+        cache.write(0, &keys, &keys, &plan(&second, 9, 9)).unwrap();
+    }
     let alone = [
         flat(
             &cache
@@ -175,7 +182,7 @@ fn sequences_of_a_batch_see_only_their_own_blocks() {
     ];
     let together = AttentionPlan::new(sequences, &[]);
     let walked = flat(&cache.attend(0, &queries, &together, None).unwrap());
-    let gathered = flat(&gather::attend(&queries, &cache.layers[0], &together, &SHAPE, None).unwrap());
+    let gathered = flat(&tensors.attend(0, &queries, &together, None).unwrap());
     assert!(walked == alone.concat() && close(&gathered, &walked));
 }
 
@@ -188,6 +195,21 @@ fn rows_for_neighbouring_slots_are_written_in_one_go() {
 
 #[test]
 fn the_cache_knows_its_size() {
-    assert_eq!(SHAPE.bytes_per_token(DType::F32), 2 * 2 * 20 * 4);
-    assert_eq!(SHAPE.bytes(DType::BF16), 24 * 32 * 2 * 2 * 20 * 2);
+    assert_eq!(SHAPE.bytes_per_token(DType::F32), 2 * 2 * 48 * 4);
+    assert_eq!(SHAPE.bytes(DType::BF16), 24 * 32 * 2 * 2 * 48 * 2);
+}
+
+#[test]
+fn sizes_that_the_kernels_do_not_take_are_kept_as_tensors() {
+    let kernels = Kernels::open().unwrap();
+    for shape in [
+        CacheShape { head_dim: 20, ..SHAPE },
+        CacheShape {
+            block_size: 64,
+            ..SHAPE
+        },
+    ] {
+        let cache = PagedCache::new(shape, DType::F32, &Device::Cpu, Some(&kernels)).unwrap();
+        assert!(matches!(cache.layers, Layers::Tensors(_)), "{shape:?}");
+    }
 }

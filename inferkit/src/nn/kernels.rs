@@ -1,0 +1,92 @@
+//! The processor's kernels as layers use them: candle tensors outside, rows of f32 inside.
+//!
+//! **Invariant:** the pool is a value that comes with the device; a model's layers share it.
+
+use std::sync::Arc;
+
+use candle_core::CpuStorage;
+use candle_core::D;
+use candle_core::DType;
+use candle_core::Device;
+use candle_core::Result;
+use candle_core::Storage;
+use candle_core::Tensor;
+use inferkit_kernels::Isa;
+use inferkit_kernels::IsaError;
+use inferkit_kernels::Pool;
+use inferkit_kernels::Rows;
+use inferkit_kernels::RowsMut;
+
+/// The threads and the instructions that a model computes with on the processor. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernels {
+    pool: Arc<Pool>,
+    isa: Isa,
+}
+
+impl Kernels {
+    /// As many threads as this process may use, and the best instructions there are or those that the environment names.
+    ///
+    /// # Errors
+    /// [`IsaError`] when the variable `INFERKIT_KERNELS` names instructions that are not there.
+    pub(super) fn open() -> std::result::Result<Self, IsaError> {
+        Ok(Self {
+            isa: Isa::from_env()?,
+            pool: Arc::new(Pool::with_available()),
+        })
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(super) const fn isa(&self) -> Isa {
+        self.isa
+    }
+}
+
+/// Shows `work` a tensor on the processor as rows of its last dimension, in f32.
+pub(super) fn with_rows<T>(x: &Tensor, work: impl FnOnce(Rows<'_>) -> Result<T>) -> Result<T> {
+    let x = x.to_dtype(DType::F32)?.contiguous()?;
+    let width = x.dim(D::Minus1)?;
+    let (storage, layout) = x.storage_and_layout();
+    let floats = match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(floats)), Some((start, end))) => floats.get(start..end),
+        _ => None,
+    };
+    match floats {
+        Some(floats) if width > 0 => work(Rows::new(floats, width)),
+        _ => candle_core::bail!("kernels take tensors on the processor, of rows that hold something"),
+    }
+}
+
+/// A tensor of the shape `[count, width]` that `write` fills.
+pub(super) fn make_rows(count: usize, width: usize, write: impl FnOnce(RowsMut<'_>)) -> Result<Tensor> {
+    let mut floats = vec![0.0; count * width];
+    write(RowsMut::new(&mut floats, width));
+    Tensor::from_vec(floats, (count, width), &Device::Cpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_those_of_the_last_dimension_whatever_the_layout_and_type() {
+        let x = Tensor::arange(0_f32, 6.0, &Device::Cpu)
+            .unwrap()
+            .reshape((2, 3))
+            .unwrap();
+        let turned = x.t().unwrap().to_dtype(DType::BF16).unwrap();
+        let second = with_rows(&turned, |rows| Ok((rows.rows(), rows.row(1).to_vec()))).unwrap();
+        assert_eq!(second, (3, vec![1.0, 4.0]));
+    }
+
+    #[test]
+    fn rows_of_nothing_are_an_error_and_no_rows_are_none() {
+        let width_of_none = Tensor::zeros((2, 0), DType::F32, &Device::Cpu).unwrap();
+        assert!(with_rows(&width_of_none, |_| Ok(())).is_err());
+        let no_rows = Tensor::zeros((0, 2), DType::F32, &Device::Cpu).unwrap();
+        assert_eq!(with_rows(&no_rows, |rows| Ok(rows.rows())).unwrap(), 0);
+    }
+}

@@ -1,0 +1,151 @@
+//! Weights packed for the processor's kernels, and products with them.
+//!
+//! A packed copy replaces the stored bytes: it takes as many bits a number, is multiplied without widening, and gives single
+//! rows back for an embedding. Layers that share their input are multiplied together, so that it is prepared once.
+//!
+//! **Invariant:** a row of a product does not depend on the other rows of its batch.
+
+use std::sync::Arc;
+
+use candle_core::Result;
+use candle_core::Tensor;
+use inferkit_kernels::Activation;
+use inferkit_kernels::Epilogue;
+use inferkit_kernels::Format;
+use inferkit_kernels::PackError;
+use inferkit_kernels::PackedWeight;
+use inferkit_kernels::Precision;
+use inferkit_kernels::Product;
+use inferkit_kernels::Residual;
+use inferkit_kernels::RowsMut;
+use inferkit_kernels::gemm;
+use inferkit_kernels::gemm_gated;
+
+use super::kernels::Kernels;
+use super::kernels::make_rows;
+use super::kernels::with_rows;
+
+/// A packed matrix `[n, k]` and what multiplies it. Clones share the numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct PackedMatrix {
+    weight: Arc<PackedWeight>,
+    kernels: Kernels,
+}
+
+/// A linear layer of a packed matrix.
+#[derive(Debug, Clone)]
+pub(super) struct PackedLinear {
+    matrix: PackedMatrix,
+    /// `[n]`
+    bias: Option<Arc<[f32]>>,
+}
+
+impl PackedMatrix {
+    /// Packs a matrix of `shape` from its bytes in a file.
+    pub(super) fn pack(
+        kernels: &Kernels,
+        format: Format,
+        shape: [usize; 2],
+        bytes: &[u8],
+    ) -> std::result::Result<Self, PackError> {
+        let weight = PackedWeight::pack(kernels.pool(), kernels.isa(), format, shape, bytes)?;
+        Ok(Self {
+            weight: Arc::new(weight),
+            kernels: kernels.clone(),
+        })
+    }
+
+    /// The rows `ids`, widened: `[ids, k]`; an id beyond the last row is an error.
+    pub(super) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
+        let (n, k) = (self.weight.n(), self.weight.k());
+        if let Some(id) = ids.iter().find(|id| **id as usize >= n) {
+            candle_core::bail!("row {id} of a table that has {n}");
+        }
+        let mut floats = vec![0.0; ids.len() * k];
+        for (id, row) in ids.iter().zip(floats.chunks_exact_mut(k)) {
+            self.weight.read_row(*id as usize, row);
+        }
+        Tensor::from_vec(floats, (ids.len(), k), &candle_core::Device::Cpu)
+    }
+
+    /// Whether it holds blocks rather than plain numbers; products of a gate and its partner take two of a kind.
+    fn is_quantized(&self) -> bool {
+        self.weight.format().block().0 > 1
+    }
+}
+
+impl PackedLinear {
+    /// A layer with a `bias` of `[n]`.
+    pub(super) fn new(matrix: PackedMatrix, bias: Option<&Tensor>) -> Result<Self> {
+        let bias = bias.map(Tensor::to_vec1).transpose()?.map(Arc::from);
+        Ok(Self { matrix, bias })
+    }
+
+    /// `x`, `[t, k]`, to `[t, n]`; with a `stream` of that shape, the sum of both.
+    pub(super) fn forward(&self, x: &Tensor, stream: Option<&Tensor>) -> Result<Tensor> {
+        match stream {
+            None => with_rows(x, |rows| {
+                make_rows(rows.rows(), self.matrix.weight.n(), |out| {
+                    self.multiply(rows, self.epilogue(), out);
+                })
+            }),
+            Some(stream) => with_rows(x, |rows| {
+                with_rows(stream, |stream| {
+                    let epilogue = self.epilogue().with_residual(Residual::Rows(stream));
+                    make_rows(rows.rows(), self.matrix.weight.n(), |out| {
+                        self.multiply(rows, epilogue, out);
+                    })
+                })
+            }),
+        }
+    }
+
+    /// The layers' answers to the same `x`, in one go.
+    pub(super) fn forward_all(layers: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
+        let Some(first) = layers.first() else {
+            return Ok(Vec::new());
+        };
+        with_rows(x, |rows| {
+            let zeros = |layer: &&Self| vec![0.0; rows.rows() * layer.matrix.weight.n()];
+            let mut answers: Vec<Vec<f32>> = layers.iter().map(zeros).collect();
+            let product = |(layer, answer)| product_of(layer, answer);
+            let mut products: Vec<_> = layers.iter().copied().zip(&mut answers).map(product).collect();
+            gemm(first.matrix.kernels.pool(), rows, Precision::F32, &mut products);
+            let tensor = |(layer, answer): (&&Self, Vec<f32>)| {
+                let shape = (rows.rows(), layer.matrix.weight.n());
+                Tensor::from_vec(answer, shape, &candle_core::Device::Cpu)
+            };
+            layers.iter().zip(answers).map(tensor).collect()
+        })
+    }
+
+    /// `silu(gate(x)) · up(x)`, or nothing for two layers that cannot be multiplied together.
+    pub(super) fn gated(gate: &Self, up: &Self, x: &Tensor) -> Option<Result<Tensor>> {
+        let pair = [&*gate.matrix.weight, &*up.matrix.weight];
+        let alike = gate.matrix.is_quantized() == up.matrix.is_quantized() && pair[0].n() == pair[1].n();
+        if !alike || gate.bias.is_some() || up.bias.is_some() {
+            return None;
+        }
+        Some(with_rows(x, |rows| {
+            make_rows(rows.rows(), pair[0].n(), |out| {
+                let pool = gate.matrix.kernels.pool();
+                gemm_gated(pool, rows, Precision::F32, pair, Activation::Silu, out);
+            })
+        }))
+    }
+
+    fn epilogue(&self) -> Epilogue<'_> {
+        let plain = Epilogue::default();
+        self.bias.as_ref().map_or(plain, |bias| plain.with_bias(bias))
+    }
+
+    fn multiply(&self, rows: inferkit_kernels::Rows<'_>, epilogue: Epilogue<'_>, out: RowsMut<'_>) {
+        let product = Product::new(&self.matrix.weight, out).with_epilogue(epilogue);
+        gemm(self.matrix.kernels.pool(), rows, Precision::F32, &mut [product]);
+    }
+}
+
+fn product_of<'a>(layer: &'a PackedLinear, answer: &'a mut Vec<f32>) -> Product<'a> {
+    let out = RowsMut::new(answer, layer.matrix.weight.n());
+    Product::new(&layer.matrix.weight, out).with_epilogue(layer.epilogue())
+}
