@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Pool;
@@ -102,22 +102,22 @@ fn two_callers_at_once_both_progress() {
 }
 
 #[test]
-fn a_short_region_does_not_wait_for_a_long_one() {
+fn short_regions_do_not_wait_for_a_long_one() {
     let pool = Pool::new(2);
-    let long_is_over = AtomicUsize::new(0);
+    let long_ended = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| pool.run(40, |_| std::thread::sleep(Duration::from_millis(5))));
+        scope.spawn(|| {
+            pool.run(100, |_| std::thread::sleep(Duration::from_millis(5)));
+            long_ended.store(true, Ordering::Relaxed);
+        });
         std::thread::sleep(Duration::from_millis(10));
-        let start = Instant::now();
         for _ in 0..10 {
             counts(&pool, 8);
         }
         assert!(
-            start.elapsed() < Duration::from_millis(60),
-            "short regions took {:?}",
-            start.elapsed()
+            !long_ended.load(Ordering::Relaxed),
+            "ten short regions took as long as 100 units of 5 ms"
         );
-        long_is_over.fetch_add(1, Ordering::Relaxed);
     });
 }
 
@@ -150,7 +150,7 @@ fn an_idle_pool_uses_no_processor_time() {
         .filter(|&tid| tid != me)
         .collect();
     assert_eq!(workers.len(), 1);
-    std::thread::sleep(Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(100));
     let before = cpu_time_ns(workers[0]);
     std::thread::sleep(Duration::from_millis(200));
     let used = cpu_time_ns(workers[0]) - before;
