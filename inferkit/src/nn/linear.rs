@@ -7,8 +7,11 @@ use candle_core::Result;
 use candle_core::Tensor;
 use candle_core::quantized::QMatMul;
 use candle_core::quantized::QTensor;
+use inferkit_kernels::PackedWeight;
 
+use super::kernels::Kernels;
 use super::packed::PackedLinear;
+use super::packed::PackedShape;
 use super::weight::Weight;
 
 /// `y = x · Wᵀ + b` with `W` of shape `[out, in]`.
@@ -79,6 +82,24 @@ impl Linear {
         match pair.and_then(|(gate, up)| PackedLinear::gated(gate, up, x)) {
             Some(gated) => gated,
             None => gate.forward(x)?.silu()? * up.forward(x)?,
+        }
+    }
+
+    /// The kernels that multiply it, if any do.
+    pub(super) fn packed_kernels(&self) -> Option<&Kernels> {
+        self.packed().map(PackedLinear::kernels)
+    }
+
+    /// What its matrix looks like, if it is packed, shared with nobody, and all there is to the layer.
+    pub(super) fn sole_shape(&self) -> Option<PackedShape> {
+        self.packed().and_then(PackedLinear::sole_shape)
+    }
+
+    /// The matrix of a layer that has a [`sole_shape`](Self::sole_shape).
+    pub(super) fn into_sole_weight(self) -> Option<PackedWeight> {
+        match self.0 {
+            Form::Packed(layer) => layer.into_sole_weight(),
+            Form::Tensors(..) => None,
         }
     }
 

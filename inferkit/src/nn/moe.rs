@@ -5,12 +5,17 @@
 //!                                   y [t, d] ◀─ weighted sum, experts ascending ◀─ each expert once
 //! ```
 //!
+//! On the processor the kernels do all of this at once ([`packed`]); elsewhere each expert is a feed-forward block.
+//!
 //! **Invariant:** a token's sum adds its experts in ascending order, whatever else is in the batch.
+
+mod packed;
 
 use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
 
+use self::packed::PackedExperts;
 use crate::nn::Linear;
 use crate::nn::Mlp;
 
@@ -24,11 +29,17 @@ pub(crate) struct Routing {
 }
 
 /// A router and its experts.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Mixture {
     router: Linear,
-    experts: Vec<Mlp>,
+    experts: Experts,
     routing: Routing,
+}
+
+#[derive(Debug)]
+enum Experts {
+    Packed(PackedExperts),
+    Single(Vec<Mlp>),
 }
 
 /// An expert's share of a step: which rows it works on and how much its answer counts there.
@@ -40,10 +51,10 @@ struct Share {
 
 impl Mixture {
     /// A mixture whose `router` is f32 and gives one logit an expert.
-    pub(crate) const fn new(router: Linear, experts: Vec<Mlp>, routing: Routing) -> Self {
+    pub(crate) fn new(router: Linear, experts: Vec<Mlp>, routing: Routing) -> Self {
         Self {
             router,
-            experts,
+            experts: PackedExperts::new(experts, routing).map_or_else(Experts::Single, Experts::Packed),
             routing,
         }
     }
@@ -51,14 +62,14 @@ impl Mixture {
     /// `[t, d]` to `[t, d]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let logits = self.router.forward(&x.to_dtype(DType::F32)?)?;
-        let shares = self.route(&candle_nn::ops::softmax_last_dim(&logits)?.to_vec2::<f32>()?);
+        let experts = match &self.experts {
+            Experts::Packed(experts) => return experts.forward(x, &logits, self.routing),
+            Experts::Single(experts) => experts,
+        };
+        let probabilities = candle_nn::ops::softmax_last_dim(&logits)?.to_vec2::<f32>()?;
+        let shares = route(&probabilities, experts.len(), self.routing);
         let mut sum = x.zeros_like()?;
-        for (expert, share) in self
-            .experts
-            .iter()
-            .zip(&shares)
-            .filter(|(_, share)| !share.rows.is_empty())
-        {
+        for (expert, share) in experts.iter().zip(&shares).filter(|(_, share)| !share.rows.is_empty()) {
             let rows = Tensor::new(share.rows.as_slice(), x.device())?;
             let weights = Tensor::new(share.weights.as_slice(), x.device())?
                 .unsqueeze(1)?
@@ -68,20 +79,20 @@ impl Mixture {
         }
         Ok(sum)
     }
+}
 
-    /// Groups the rows of `probabilities`, `[t][experts]`, by expert.
-    fn route(&self, probabilities: &[Vec<f32>]) -> Vec<Share> {
-        let mut shares: Vec<Share> = self.experts.iter().map(|_| Share::default()).collect();
-        for (row, probabilities) in (0_u32..).zip(probabilities) {
-            for (expert, weight) in choose(probabilities, self.routing) {
-                if let Some(share) = shares.get_mut(expert) {
-                    share.rows.push(row);
-                    share.weights.push(weight);
-                }
+/// Groups the rows of `probabilities`, `[t][experts]`, by expert.
+fn route(probabilities: &[Vec<f32>], experts: usize, routing: Routing) -> Vec<Share> {
+    let mut shares: Vec<Share> = (0..experts).map(|_| Share::default()).collect();
+    for (row, probabilities) in (0_u32..).zip(probabilities) {
+        for (expert, weight) in choose(probabilities, routing) {
+            if let Some(share) = shares.get_mut(expert) {
+                share.rows.push(row);
+                share.weights.push(weight);
             }
         }
-        shares
     }
+    shares
 }
 
 /// The most probable experts of one token with their weights; a tie goes to the lower index.
@@ -144,5 +155,51 @@ mod tests {
         for (row, scale) in y.iter().zip([1.0, 10.0, 1.0]) {
             assert!((row[0] - scale * 0.731_059).abs() < 1e-4 && row[1] == 0.0, "{y:?}");
         }
+    }
+
+    /// Two layers' worth of numbers that are unlike one another.
+    fn experts(weight: impl Fn(&[f32], [usize; 2]) -> Weight) -> Mixture {
+        let numbers: Vec<f32> = (0..512_u16).map(|i| f32::from(i * 37 % 101) / 50.0 - 1.0).collect();
+        let linear = |seed: usize, size: [usize; 2]| {
+            let numbers: Vec<f32> = numbers
+                .iter()
+                .cycle()
+                .skip(seed)
+                .take(size[0] * size[1])
+                .copied()
+                .collect();
+            Linear::new(&weight(&numbers, size), None).unwrap()
+        };
+        let expert = |seed| Mlp {
+            gate: linear(seed, [6, 4]),
+            up: linear(seed + 7, [6, 4]),
+            down: linear(seed + 13, [4, 6]),
+        };
+        let routing = Routing {
+            per_token: 2,
+            normalise: true,
+        };
+        Mixture::new(linear(3, [3, 4]), vec![expert(0), expert(50), expert(90)], routing)
+    }
+
+    #[test]
+    fn packed_experts_give_what_single_ones_give() {
+        let kernels = crate::nn::kernels::Kernels::open().unwrap();
+        let packed = experts(|numbers, size| {
+            let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+            let format = inferkit_kernels::Format::F32;
+            Weight::Packed(crate::nn::packed::PackedMatrix::pack(&kernels, format, size, &bytes).unwrap())
+        });
+        assert!(matches!(packed.experts, Experts::Packed(_)));
+        let single =
+            experts(|numbers, [n, k]| Weight::Plain(Tensor::from_slice(numbers, (n, k), &Device::Cpu).unwrap()));
+        let x = Tensor::arange(0_f32, 20.0, &Device::Cpu)
+            .unwrap()
+            .reshape((5, 4))
+            .unwrap();
+        let x = (x / 10.0).unwrap();
+        let difference = (packed.forward(&x).unwrap() - single.forward(&x).unwrap()).unwrap();
+        let difference = difference.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-4, "{difference}");
     }
 }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 use inferkit_kernels::Activation;
@@ -17,6 +18,7 @@ use inferkit_kernels::PackedWeight;
 use inferkit_kernels::Precision;
 use inferkit_kernels::Product;
 use inferkit_kernels::Residual;
+use inferkit_kernels::Rows;
 use inferkit_kernels::RowsMut;
 use inferkit_kernels::gemm;
 use inferkit_kernels::gemm_gated;
@@ -38,6 +40,15 @@ pub(super) struct PackedLinear {
     matrix: PackedMatrix,
     /// `[n]`
     bias: Option<Arc<[f32]>>,
+}
+
+/// What two matrices have in common when kernels take them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PackedShape {
+    /// `[n, k]`
+    pub(super) size: [usize; 2],
+    /// Whether it holds blocks rather than plain numbers.
+    pub(super) quantized: bool,
 }
 
 impl PackedMatrix {
@@ -65,12 +76,14 @@ impl PackedMatrix {
         for (id, row) in ids.iter().zip(floats.chunks_exact_mut(k)) {
             self.weight.read_row(*id as usize, row);
         }
-        Tensor::from_vec(floats, (ids.len(), k), &candle_core::Device::Cpu)
+        Tensor::from_vec(floats, (ids.len(), k), &Device::Cpu)
     }
 
-    /// Whether it holds blocks rather than plain numbers; products of a gate and its partner take two of a kind.
-    fn is_quantized(&self) -> bool {
-        self.weight.format().block().0 > 1
+    fn shape(&self) -> PackedShape {
+        PackedShape {
+            size: [self.weight.n(), self.weight.k()],
+            quantized: self.weight.format().block().0 > 1,
+        }
     }
 }
 
@@ -109,11 +122,16 @@ impl PackedLinear {
             let zeros = |layer: &&Self| vec![0.0; rows.rows() * layer.matrix.weight.n()];
             let mut answers: Vec<Vec<f32>> = layers.iter().map(zeros).collect();
             let product = |(layer, answer)| product_of(layer, answer);
-            let mut products: Vec<_> = layers.iter().copied().zip(&mut answers).map(product).collect();
+            let mut products: Vec<_> = layers
+                .iter()
+                .copied()
+                .zip(answers.iter_mut().map(Vec::as_mut_slice))
+                .map(product)
+                .collect();
             gemm(first.matrix.kernels.pool(), rows, Precision::F32, &mut products);
             let tensor = |(layer, answer): (&&Self, Vec<f32>)| {
                 let shape = (rows.rows(), layer.matrix.weight.n());
-                Tensor::from_vec(answer, shape, &candle_core::Device::Cpu)
+                Tensor::from_vec(answer, shape, &Device::Cpu)
             };
             layers.iter().zip(answers).map(tensor).collect()
         })
@@ -122,8 +140,7 @@ impl PackedLinear {
     /// `silu(gate(x)) · up(x)`, or nothing for two layers that cannot be multiplied together.
     pub(super) fn gated(gate: &Self, up: &Self, x: &Tensor) -> Option<Result<Tensor>> {
         let pair = [&*gate.matrix.weight, &*up.matrix.weight];
-        let alike = gate.matrix.is_quantized() == up.matrix.is_quantized() && pair[0].n() == pair[1].n();
-        if !alike || gate.bias.is_some() || up.bias.is_some() {
+        if gate.matrix.shape() != up.matrix.shape() || gate.bias.is_some() || up.bias.is_some() {
             return None;
         }
         Some(with_rows(x, |rows| {
@@ -134,18 +151,34 @@ impl PackedLinear {
         }))
     }
 
+    /// What multiplies it.
+    pub(super) const fn kernels(&self) -> &Kernels {
+        &self.matrix.kernels
+    }
+
+    /// The matrix's shape, if there is no bias and no other layer shares the numbers.
+    pub(super) fn sole_shape(&self) -> Option<PackedShape> {
+        let sole = self.bias.is_none() && Arc::strong_count(&self.matrix.weight) == 1;
+        sole.then(|| self.matrix.shape())
+    }
+
+    /// The matrix of a layer that has a [`sole_shape`](Self::sole_shape).
+    pub(super) fn into_sole_weight(self) -> Option<PackedWeight> {
+        Arc::into_inner(self.matrix.weight)
+    }
+
     fn epilogue(&self) -> Epilogue<'_> {
         let plain = Epilogue::default();
         self.bias.as_ref().map_or(plain, |bias| plain.with_bias(bias))
     }
 
-    fn multiply(&self, rows: inferkit_kernels::Rows<'_>, epilogue: Epilogue<'_>, out: RowsMut<'_>) {
+    fn multiply(&self, rows: Rows<'_>, epilogue: Epilogue<'_>, out: RowsMut<'_>) {
         let product = Product::new(&self.matrix.weight, out).with_epilogue(epilogue);
         gemm(self.matrix.kernels.pool(), rows, Precision::F32, &mut [product]);
     }
 }
 
-fn product_of<'a>(layer: &'a PackedLinear, answer: &'a mut Vec<f32>) -> Product<'a> {
+fn product_of<'a>(layer: &'a PackedLinear, answer: &'a mut [f32]) -> Product<'a> {
     let out = RowsMut::new(answer, layer.matrix.weight.n());
     Product::new(&layer.matrix.weight, out).with_epilogue(layer.epilogue())
 }

@@ -133,10 +133,9 @@ impl Rotation {
             } => {
                 let (rows, heads, head_dim) = x.dims3()?;
                 let mut turned = with_rows(&x.flatten_from(1)?, |rows| {
-                    Ok((0..rows.rows())
-                        .flat_map(|row| rows.row(row))
-                        .copied()
-                        .collect::<Vec<_>>())
+                    let mut numbers = Vec::with_capacity(rows.rows() * rows.width());
+                    (0..rows.rows()).for_each(|row| numbers.extend_from_slice(rows.row(row)));
+                    Ok(numbers)
                 })?;
                 let out = RowsMut::new(&mut turned, heads * head_dim);
                 table.apply(kernels.pool(), kernels.isa(), out, head_dim, positions);
