@@ -182,3 +182,78 @@ fn product_of<'a>(layer: &'a PackedLinear, answer: &'a mut [f32]) -> Product<'a>
     let out = RowsMut::new(answer, layer.matrix.weight.n());
     Product::new(&layer.matrix.weight, out).with_epilogue(layer.epilogue())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::DType;
+
+    fn numbers(count: u16) -> Vec<f32> {
+        (0..count).map(|i| f32::from(i * 37 % 101) / 50.0 - 1.0).collect()
+    }
+
+    /// A matrix `[n, k]` as the kernels keep it, and as a tensor.
+    fn matrix(kernels: &Kernels, size: [usize; 2]) -> (PackedMatrix, Tensor) {
+        let numbers = numbers(u16::try_from(size[0] * size[1]).unwrap());
+        let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        let packed = PackedMatrix::pack(kernels, Format::F32, size, &bytes).unwrap();
+        (
+            packed,
+            Tensor::from_vec(numbers, (size[0], size[1]), &Device::Cpu).unwrap(),
+        )
+    }
+
+    fn close(found: &Tensor, expected: &Tensor) -> bool {
+        let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
+        difference.to_scalar::<f32>().unwrap() < 1e-5
+    }
+
+    #[test]
+    fn a_product_adds_its_bias_and_the_stream() {
+        let kernels = Kernels::open().unwrap();
+        let (packed, plain) = matrix(&kernels, [5, 7]);
+        let bias = Tensor::new(&[1_f32, 2.0, 3.0, 4.0, 5.0], &Device::Cpu).unwrap();
+        let x = Tensor::from_vec(numbers(21), (3, 7), &Device::Cpu).unwrap();
+        let stream = Tensor::from_vec(numbers(15), (3, 5), &Device::Cpu).unwrap();
+        let layer = PackedLinear::new(packed, Some(&bias)).unwrap();
+        let expected = x.matmul(&plain.t().unwrap()).unwrap().broadcast_add(&bias).unwrap();
+        assert!(close(&layer.forward(&x, None).unwrap(), &expected));
+        let onto = layer.forward(&x, Some(&stream)).unwrap();
+        assert!(close(&onto, &(&expected + &stream).unwrap()));
+    }
+
+    #[test]
+    fn layers_multiplied_together_give_what_each_gives_alone() {
+        let kernels = Kernels::open().unwrap();
+        let layer = |size| PackedLinear::new(matrix(&kernels, size).0, None).unwrap();
+        let (first, second, other) = (layer([6, 4]), layer([6, 4]), layer([9, 4]));
+        let x = Tensor::from_vec(numbers(12), (3, 4), &Device::Cpu).unwrap();
+        let alone = |layer: &PackedLinear| layer.forward(&x, None).unwrap();
+        let together = PackedLinear::forward_all(&[&first, &other], &x).unwrap();
+        assert!(close(&together[0], &alone(&first)) && close(&together[1], &alone(&other)));
+        let gated = PackedLinear::gated(&first, &second, &x).unwrap().unwrap();
+        let expected = (alone(&first).silu().unwrap() * alone(&second)).unwrap();
+        assert!(close(&gated, &expected));
+        assert!(PackedLinear::gated(&first, &other, &x).is_none(), "of different sizes");
+    }
+
+    #[test]
+    fn single_rows_come_back_and_a_row_that_is_not_there_is_an_error() {
+        let (packed, plain) = matrix(&Kernels::open().unwrap(), [5, 7]);
+        let ids = Tensor::new(&[4_u32, 0], &Device::Cpu).unwrap();
+        assert!(close(
+            &packed.rows(&[4, 0]).unwrap(),
+            &plain.index_select(&ids, 0).unwrap()
+        ));
+        assert_eq!(packed.rows(&[]).unwrap().dims(), [0, 7]);
+        assert!(packed.rows(&[5]).is_err());
+    }
+
+    #[test]
+    fn rows_of_another_type_are_multiplied_in_f32() {
+        let (packed, _) = matrix(&Kernels::open().unwrap(), [2, 4]);
+        let x = Tensor::ones((1, 4), DType::BF16, &Device::Cpu).unwrap();
+        let y = PackedLinear::new(packed, None).unwrap().forward(&x, None).unwrap();
+        assert_eq!(y.dtype(), DType::F32);
+    }
+}
