@@ -65,13 +65,19 @@ async fn main() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use inferkit::task::Sampling;
+
     use super::*;
 
     #[tokio::test]
     async fn a_small_model_answers() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/llm/models/qwen3-tied");
         let mut answer = Vec::new();
-        let request = ChatRequest::new(vec![Message::user("Hi")]).with_max_tokens(8);
+        let question = Message::user("What is 12+30?");
+        let mut request = ChatRequest::new(vec![question])
+            .with_max_tokens(8)
+            .with_sampling(Sampling::greedy());
+        request.stop.min_tokens = 8;
         ask(Path::new(path), request, &mut answer).await.unwrap();
         assert!(!answer.is_empty());
     }
