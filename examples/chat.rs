@@ -22,6 +22,7 @@ use inferkit::task::ChatEvent;
 use inferkit::task::ChatRequest;
 use inferkit::task::Delta;
 use inferkit::task::Message;
+use inferkit::task::Sampling;
 
 /// Where `make demo` puts the model.
 const DEMO_MODEL: &str = "models/demo/qwen/SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -57,7 +58,10 @@ async fn main() -> Result<()> {
     let question = arguments
         .next()
         .unwrap_or_else(|| "What is the capital of France?".to_owned());
-    let request = ChatRequest::new(vec![Message::user(question)]).with_max_tokens(256);
+    // A model this small is at its best when it says what it finds most probable.
+    let request = ChatRequest::new(vec![Message::user(question)])
+        .with_max_tokens(256)
+        .with_sampling(Sampling::greedy());
     ask(Path::new(&path), request, &mut std::io::stdout()).await?;
     println!();
     Ok(())
@@ -65,8 +69,6 @@ async fn main() -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use inferkit::task::Sampling;
-
     use super::*;
 
     #[tokio::test]
