@@ -9,7 +9,11 @@ set -eu
 
 seconds=${1:-30}
 [ "$#" -gt 0 ] && shift
-cd "$(dirname "$0")/../inferkit"
+cd "$(dirname "$0")/.."
+if ! command -v cargo-fuzz >/dev/null 2>&1 && [ "$(uname -sm)" = 'Linux x86_64' ]; then
+    PATH="$(dirname "$(scripts/python.sh scripts/tools/requirements.txt)"):$PATH"
+fi
+cd inferkit
 
 skip() {
     echo "fuzz: SKIPPED, nothing was fuzzed: $1" >&2

@@ -1,2 +1,7 @@
-//! The reference server.
-fn main() {}
+//! The reference server of inferkit.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    inferkit_server::cli::run()
+}

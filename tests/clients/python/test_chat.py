@@ -7,7 +7,8 @@ QUESTION = [{"role": "user", "content": "What is the capital of France? Answer i
 
 
 def ask(client: openai.OpenAI, **options):
-    return client.chat.completions.create(model="qwen", messages=QUESTION, **{"max_tokens": 24, "temperature": 0} | options)
+    defaults = {"model": "qwen", "messages": QUESTION, "max_tokens": 24, "temperature": 0}
+    return client.chat.completions.create(**defaults | options)
 
 
 def streamed_text(stream) -> str:

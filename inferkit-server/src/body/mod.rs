@@ -1,0 +1,21 @@
+//! Request bodies: read with a limit, parsed strictly, refused by field.
+//!
+//! ```text
+//! hyper body ─ limit: counted, timed, drained ─▶ bytes ─ node: depth, finite numbers ─▶ Node
+//!     ─ decode: serde with paths, duplicates, unknown names ─▶ T ─ extract: Body<T> ─▶ handler
+//! ```
+//!
+//! poem-openapi's own `Json<T>` reads without a limit and names types instead of fields; what replaces
+//! it keeps its schema.
+
+mod decode;
+mod extract;
+mod fault;
+mod limit;
+mod node;
+
+pub use extract::Body;
+pub use extract::OptionalBody;
+pub(crate) use limit::BodyFault;
+pub(crate) use limit::BodyLimit;
+pub(crate) use limit::FaultFlag;

@@ -1,0 +1,129 @@
+//! From a checked request to a running one: the lease, the identity of the answer, the notes on it.
+
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use inferkit::Error;
+use inferkit::Lease;
+use inferkit::ModelHandle;
+use inferkit::ModelStatus;
+use inferkit::RequestFault;
+use inferkit::Result;
+use inferkit::UnavailableFault;
+use inferkit::task::ChatEvent;
+use inferkit::task::ChatRequest;
+use inferkit::task::ChatStream;
+use inferkit::task::Task;
+use rand::Rng;
+use rand::distr::Alphanumeric;
+use sha2::Digest;
+use sha2::Sha256;
+
+use super::answer::Identity;
+use crate::clock::unix_seconds;
+use crate::middleware::Notes;
+
+/// A request that the model has taken in.
+pub(super) struct Admitted {
+    pub(super) identity: Identity,
+    pub(super) stream: ChatStream,
+}
+
+/// Brings the model up and hands it the request.
+pub(super) async fn admit(
+    handle: &ModelHandle,
+    called: String,
+    request: ChatRequest,
+    (load_wait, notes): (Duration, &Notes),
+) -> Result<Admitted> {
+    let started = Instant::now();
+    notes.facts().model = Some(handle.key().to_owned());
+    let status = handle.status();
+    if status.info.task != Task::Chat {
+        let message = format!(
+            "the model '{}' is for the task '{}'; name a chat model",
+            handle.key(),
+            status.info.task.as_str(),
+        );
+        return Err(Error::invalid(RequestFault::UnsupportedModelTask, "model", message));
+    }
+    let lease = handle.ensure_loaded_within(load_wait).await?;
+    let stream = lease.chat()?.chat(request).await?;
+    let identity = Identity {
+        id: format!("chatcmpl-{}", random_characters(24)),
+        created: unix_seconds(SystemTime::now()),
+        model: called,
+        system_fingerprint: fingerprint(&status, &lease),
+    };
+    let stream = noted(until_unloaded(stream, lease), started, notes.clone());
+    Ok(Admitted { identity, stream })
+}
+
+/// The same stream, which keeps the lease and ends with an error when the model is unloaded by force.
+fn until_unloaded(events: ChatStream, lease: Lease) -> ChatStream {
+    let ended = Box::pin(async move { lease.ended().await });
+    stream::unfold(Some((events, ended)), |state| async move {
+        let (mut events, mut ended) = state?;
+        tokio::select! {
+            event = events.next() => event.map(|event| (event, Some((events, ended)))),
+            () = &mut ended => {
+                let message = "the model was unloaded while it answered; send the request again";
+                Some((Err(Error::unavailable(UnavailableFault::ModelNotLoaded, message)), None))
+            }
+        }
+    })
+    .boxed()
+}
+
+/// The same stream, whose figures are noted for the log.
+fn noted(events: ChatStream, started: Instant, notes: Notes) -> ChatStream {
+    events
+        .inspect(move |event| match event {
+            Ok(ChatEvent::Delta { .. }) => {
+                notes.facts().first_token.get_or_insert_with(|| started.elapsed());
+            }
+            Ok(ChatEvent::Finished { reason, .. }) => notes.facts().finish_reason = Some(reason.as_str()),
+            Ok(ChatEvent::Done { usage, timings }) => {
+                let mut facts = notes.facts();
+                facts.queue = Some(timings.queue);
+                facts.prompt_tokens = Some(usage.prompt_tokens);
+                facts.cached_tokens = Some(usage.cached_tokens);
+                facts.completion_tokens = Some(usage.completion_tokens);
+            }
+            _ => {}
+        })
+        .boxed()
+}
+
+/// Names what an answer depends on besides the request: build, weights, number type and device.
+fn fingerprint(status: &ModelStatus, lease: &Lease) -> String {
+    use std::fmt::Write;
+
+    let parts = [
+        env!("CARGO_PKG_VERSION"),
+        &status.info.source.to_string(),
+        &lease.dtype,
+        &lease.device,
+    ];
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part.as_bytes());
+        digest.update([0]);
+    }
+    let mut name = "fp_".to_owned();
+    for byte in digest.finalize().iter().take(6) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+fn random_characters(count: usize) -> String {
+    rand::rng()
+        .sample_iter(Alphanumeric)
+        .take(count)
+        .map(char::from)
+        .collect()
+}
