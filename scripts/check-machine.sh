@@ -24,7 +24,7 @@ else
 fi
 if [ "${1:-}" = test ]; then
   if have node && have npm; then
-    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || missing+=("Node 20 or newer: $(node --version) is here")
+    node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || missing+=("Node 20 or newer: $(node --version) is here")
   else
     missing+=("Node 20 with npm: https://nodejs.org")
   fi

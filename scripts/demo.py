@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LOG = ROOT / "models" / "demo" / "server.log"
 
 
 def call(url: str, body: dict | None = None):
@@ -24,10 +25,11 @@ def call(url: str, body: dict | None = None):
 
 
 def start(binary: str, bind: str) -> subprocess.Popen:
-    server = subprocess.Popen([binary, "serve", "--bind", bind], cwd=ROOT)
+    with LOG.open("w") as log:
+        server = subprocess.Popen([binary, "serve", "--bind", bind], cwd=ROOT, stdout=log, stderr=log)
     for _ in range(300):
         if server.poll() is not None:
-            sys.exit(f"the server ended with status {server.returncode}; its own message stands above")
+            sys.exit(f"{LOG.read_text()}the server ended with status {server.returncode}")
         try:
             call(f"http://{bind}/healthz").close()
             return server
@@ -79,7 +81,7 @@ def main() -> None:
         except urllib.error.HTTPError as error:
             sys.exit(f"\n{json.load(error)['error']['message']}")
         print(f"\nServing at {url}  ·  API reference {url}/docs  ·  status {url}/api/admin/status")
-        print(f'Point any OpenAI client at {url}/v1, model "qwen".')
+        print(f'Point any OpenAI client at {url}/v1, model "qwen". The server writes its log to {LOG.relative_to(ROOT)}.')
         if not arguments.once:
             print("Ctrl-C ends it.", flush=True)
             server.wait()

@@ -133,6 +133,9 @@ mod tests {
     use crate::task::Message;
     use crate::task::Tool;
 
+    /// A field and how to put it out of bounds.
+    type Case = (&'static str, fn(&mut Sampling));
+
     fn verdict(change: impl FnOnce(&mut ChatRequest)) -> Result<()> {
         let mut request = ChatRequest::new(vec![Message::user("hello")]);
         change(&mut request);
@@ -168,13 +171,13 @@ mod tests {
 
     #[test]
     fn each_number_out_of_bounds_is_named_with_its_bounds() {
-        let cases: [(&str, fn(&mut Sampling)); 8] = [
+        let cases: [Case; 8] = [
             ("temperature", |sampling| sampling.temperature = Some(2.1)),
             ("temperature", |sampling| sampling.temperature = Some(f32::NAN)),
             ("top_p", |sampling| sampling.top_p = Some(0.0)),
             ("min_p", |sampling| sampling.min_p = Some(-0.1)),
             ("repetition_penalty", |sampling| {
-                sampling.repetition_penalty = Some(f32::INFINITY)
+                sampling.repetition_penalty = Some(f32::INFINITY);
             }),
             ("frequency_penalty", |sampling| sampling.frequency_penalty = Some(3.0)),
             ("presence_penalty", |sampling| sampling.presence_penalty = Some(-3.0)),

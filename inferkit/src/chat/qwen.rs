@@ -88,6 +88,14 @@ pub struct QwenOptions {
     pub queue_timeout: Option<Duration>,
 }
 
+impl QwenOptions {
+    /// Sets the type of the weights.
+    #[must_use]
+    pub fn with_dtype(self, dtype: DtypePreference) -> Self {
+        Self { dtype, ..self }
+    }
+}
+
 impl QwenModel {
     /// The model at `source`, with everything at its default.
     pub fn new(source: Source, hub: Hub) -> Self {

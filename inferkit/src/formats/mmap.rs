@@ -10,7 +10,6 @@ use std::fs::FileType;
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use memmap2::Mmap;
@@ -22,7 +21,6 @@ use crate::formats::shown;
 /// A regular file in memory, read-only.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
-    path: PathBuf,
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
 }
@@ -48,20 +46,12 @@ impl MappedFile {
         } else {
             Some(map_read_only(&file).map_err(|error| unreadable(path, error))?)
         };
-        Ok(Arc::new(Self {
-            path: path.to_owned(),
-            map,
-        }))
+        Ok(Arc::new(Self { map }))
     }
 
     /// The whole file. Nothing aligns what lies inside.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
-    }
-
-    /// Where the file was found.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -117,7 +107,7 @@ mod tests {
         let path = folder.path().join("model.bin");
         std::fs::write(&path, b"weights").unwrap();
         let file = MappedFile::open(&path).unwrap();
-        assert_eq!((file.bytes(), file.path()), (b"weights".as_slice(), path.as_path()));
+        assert_eq!(file.bytes(), b"weights");
     }
 
     #[test]

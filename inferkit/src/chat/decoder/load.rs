@@ -37,6 +37,7 @@ pub(crate) struct CacheSize {
 }
 
 impl CacheSize {
+    #[cfg(any(fuzzing, test))]
     /// Room for `tokens` tokens in blocks that suit `device`, and block 0.
     pub(crate) fn for_tokens(tokens: usize, device: &Device) -> Self {
         let block_size = device.block_size();

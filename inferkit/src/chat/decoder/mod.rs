@@ -19,6 +19,7 @@ mod names;
 mod source;
 mod step;
 
+#[cfg(any(fuzzing, test))]
 pub(crate) use config::DecoderConfig;
 pub(crate) use load::CacheSize;
 pub(crate) use load::DecoderOptions;

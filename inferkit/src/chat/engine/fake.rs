@@ -157,7 +157,8 @@ pub(super) fn alone(prompt: &[u32], max_tokens: usize) -> String {
     let mut text = String::new();
     for _ in 0..max_tokens {
         let token = next_token(&history);
-        text += &format!("{token} ");
+        text.push_str(&token.to_string());
+        text.push(' ');
         if token == END {
             break;
         }

@@ -349,7 +349,7 @@ fn ask(engine: &Engine, prompt: &[u32], max_tokens: usize) -> Reader {
 async fn an_engine_on_its_thread_answers_many_at_once() {
     let engine = engine(FakeRunner::new(4, 60, 2048)).await;
     assert_eq!(engine.admission().max_model_len(), 236);
-    let prompts: Vec<Vec<u32>> = (1..20).map(|n| (n..2 * n + 1).collect()).collect();
+    let prompts: Vec<Vec<u32>> = (1..20).map(|n| (n..=2 * n).collect()).collect();
     let readers = prompts.iter().map(|prompt| ask(&engine, prompt, 100).read_all());
     let readers = futures_util::future::join_all(readers).await;
     for (reader, prompt) in readers.iter().zip(&prompts) {

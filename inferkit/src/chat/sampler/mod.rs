@@ -14,7 +14,6 @@ mod logprobs;
 mod penalties;
 mod sample;
 
-pub(crate) use logprobs::Logprobs;
 pub(crate) use logprobs::logprobs;
 pub(crate) use sample::Sampler;
 pub(crate) use sample::SamplerContext;

@@ -24,6 +24,5 @@ mod template;
 mod tokenizer;
 
 pub(crate) use answer::AnswerDecoder;
-pub(crate) use answer::Step;
 pub(crate) use layer::Prompt;
 pub(crate) use layer::TextLayer;

@@ -39,6 +39,7 @@ impl Metadata {
     }
 
     /// All keys, sorted.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
@@ -116,6 +117,7 @@ impl Metadata {
     }
 
     /// An array of floats.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn f32s(&self, key: &str) -> Result<Option<Vec<f32>>> {
         #[expect(
             clippy::cast_possible_truncation,

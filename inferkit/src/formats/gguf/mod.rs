@@ -24,13 +24,17 @@ mod testing;
 mod tests;
 mod value;
 
+#[cfg(any(fuzzing, test))]
 pub(crate) use directory::Directory;
 pub(crate) use directory::TensorView;
+#[cfg(any(fuzzing, test))]
 pub(crate) use error::GgufError;
 pub(crate) use file::Gguf;
 pub(crate) use metadata::Metadata;
 pub(crate) use tensor_type::GgmlType;
 #[cfg(test)]
 pub(crate) use testing::GgufWriter;
+#[cfg(any(fuzzing, test))]
 pub(crate) use value::Array;
+#[cfg(any(fuzzing, test))]
 pub(crate) use value::Value;

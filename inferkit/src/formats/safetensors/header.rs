@@ -107,11 +107,6 @@ impl Header {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Whether there is a tensor `name`.
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
     /// Bytes of all tensors together.
     pub(crate) fn bytes_total(&self) -> usize {
         self.tensors

@@ -19,7 +19,8 @@ mod tests;
 
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use element::ElementType;
-pub(crate) use error::SafetensorsError;
+#[cfg(any(fuzzing, test))]
 pub(crate) use header::Header;
 pub(crate) use header::TensorView;
+#[cfg(any(fuzzing, test))]
 pub(crate) use index::Index;

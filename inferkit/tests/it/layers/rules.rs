@@ -6,7 +6,7 @@ use super::code::Source;
 
 /// The library's modules by floor, from the ground up; `lib.rs` stands above them all.
 const FLOORS: &[&[&str]] = &[
-    &["error", "job"],
+    &["error", "job", "storage"],
     &["hub", "formats", "audio", "nn", "monitor"],
     &["wrapper", "task"],
     &["registry", "doctor"],
@@ -16,7 +16,12 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// The ways between rooms of one floor that the drawing shows: from, to.
-const DOORS: &[(&str, &str)] = &[("job", "error"), ("nn", "formats"), ("wrapper", "task")];
+const DOORS: &[(&str, &str)] = &[
+    ("job", "error"),
+    ("storage", "error"),
+    ("nn", "formats"),
+    ("wrapper", "task"),
+];
 
 /// Crates that belong to the server.
 const FOREIGN: &[&str] = &["poem", "poem-openapi", "clap", "hyper", "axum"];

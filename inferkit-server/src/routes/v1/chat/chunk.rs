@@ -287,12 +287,12 @@ mod tests {
         writer.chunks(stream).collect::<Vec<_>>().now_or_never().unwrap()
     }
 
-    fn text(piece: &str) -> inferkit::Result<ChatEvent> {
-        Ok(ChatEvent::Delta {
+    fn text(piece: &str) -> ChatEvent {
+        ChatEvent::Delta {
             choice: 0,
             delta: Delta::Content(piece.to_owned()),
             logprobs: Vec::new(),
-        })
+        }
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
                     prompt_tokens: 3,
                     cached_tokens: 0,
                 }),
-                text("Hi"),
+                Ok(text("Hi")),
                 Ok(ChatEvent::Finished {
                     choice: 0,
                     reason: FinishReason::Stop,
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn without_include_usage_no_chunk_has_the_key() {
-        let lines = lines(writer(false), vec![text("Hi")]);
+        let lines = lines(writer(false), vec![Ok(text("Hi"))]);
         assert!(
             lines
                 .iter()
@@ -344,7 +344,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_stream_without_done() {
-        let lines = lines(writer(false), vec![text("Hi"), Err(Error::internal("device lost"))]);
+        let lines = lines(writer(false), vec![Ok(text("Hi")), Err(Error::internal("device lost"))]);
         assert!(lines.last().unwrap().is_err());
         assert!(!lines.iter().flatten().any(|line| line.data() == "[DONE]"));
     }

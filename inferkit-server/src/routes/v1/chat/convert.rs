@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    fn read(fields: Value) -> Result<Converted> {
+    fn read(fields: &Value) -> Result<Converted> {
         let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
         body.as_object_mut()
             .unwrap()
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn absent_and_null_fields_take_the_model_s_defaults() {
-        let chat = read(json!({"temperature": null, "stop": null, "n": null}))
+        let chat = read(&json!({"temperature": null, "stop": null, "n": null}))
             .unwrap()
             .chat;
         assert_eq!(chat, ChatRequest::new(vec![inferkit::task::Message::user("Hi")]));
@@ -279,20 +279,22 @@ mod tests {
             ("stream_options", json!({"include_usage": true})),
             ("reasoning_effort", json!("huge")),
         ] {
-            let error = read(json!({field: value})).unwrap_err();
+            let error = read(&json!({field: value})).unwrap_err();
             assert_eq!((error.code(), error.param()), ("invalid_value", Some(field)), "{error}");
         }
     }
 
     #[test]
     fn the_newer_name_of_the_longest_answer_wins() {
-        let chat = read(json!({"max_tokens": 5, "max_completion_tokens": 7})).unwrap().chat;
+        let chat = read(&json!({"max_tokens": 5, "max_completion_tokens": 7}))
+            .unwrap()
+            .chat;
         assert_eq!(chat.max_tokens, Some(7));
     }
 
     #[test]
     fn reasoning_effort_sets_the_switch_unless_the_caller_did() {
-        let kwargs = |fields| read(fields).unwrap().chat.template_kwargs;
+        let kwargs = |fields: Value| read(&fields).unwrap().chat.template_kwargs;
         assert_eq!(kwargs(json!({"reasoning_effort": "none"}))["enable_thinking"], false);
         let explicit = json!({"reasoning_effort": "none", "chat_template_kwargs": {"enable_thinking": true}});
         assert_eq!(kwargs(explicit)["enable_thinking"], true);
@@ -301,9 +303,9 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         for field in ["functions", "audio", "guided_json", "best_of", "chat_template"] {
-            let error = read(json!({field: {"a": 1}})).unwrap_err();
+            let error = read(&json!({field: {"a": 1}})).unwrap_err();
             assert_eq!((error.code(), error.param()), ("unsupported_parameter", Some(field)));
         }
-        assert!(read(json!({"modalities": ["text"], "user": "u", "store": true})).is_ok());
+        assert!(read(&json!({"modalities": ["text"], "user": "u", "store": true})).is_ok());
     }
 }

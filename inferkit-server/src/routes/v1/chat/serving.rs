@@ -26,7 +26,7 @@ use super::answer::Identity;
 use crate::clock::unix_seconds;
 use crate::middleware::Notes;
 
-/// A request that the model has taken in.
+/// A request that the model has taken up.
 pub(super) struct Admitted {
     pub(super) identity: Identity,
     pub(super) stream: ChatStream,
@@ -51,7 +51,7 @@ pub(super) async fn admit(
         return Err(Error::invalid(RequestFault::UnsupportedModelTask, "model", message));
     }
     let lease = handle.ensure_loaded_within(load_wait).await?;
-    let stream = lease.chat()?.chat(request).await?;
+    let stream = begun(lease.chat()?.chat(request).await?).await?;
     let identity = Identity {
         id: format!("chatcmpl-{}", random_characters(24)),
         created: unix_seconds(SystemTime::now()),
@@ -60,6 +60,14 @@ pub(super) async fn admit(
     };
     let stream = noted(until_unloaded(stream, lease), started, notes.clone());
     Ok(Admitted { identity, stream })
+}
+
+/// The same stream once its request has been taken up, so that a wait that ends badly has its own status.
+async fn begun(mut events: ChatStream) -> Result<ChatStream> {
+    match events.next().await {
+        Some(first) => Ok(stream::iter([Ok(first?)]).chain(events).boxed()),
+        None => Err(Error::internal("an answer ended before it began")),
+    }
 }
 
 /// The same stream, which keeps the lease and ends with an error when the model is unloaded by force.
@@ -126,4 +134,32 @@ fn random_characters(count: usize) -> String {
         .take(count)
         .map(char::from)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_waited_in_vain_fails_before_its_stream_begins() {
+        let late = Error::unavailable(UnavailableFault::QueueTimeout, "waited for 60 s");
+        let events = stream::iter([Err(late)]).boxed();
+        let error = begun(events).now_or_never().unwrap().err().unwrap();
+        assert_eq!(error.code(), "queue_timeout");
+    }
+
+    #[test]
+    fn looking_at_the_first_event_loses_none() {
+        let started = ChatEvent::Started {
+            prompt_tokens: 3,
+            cached_tokens: 0,
+        };
+        let events = stream::iter([Ok(started.clone()), Err(Error::internal("later"))]).boxed();
+        let events = begun(events).now_or_never().unwrap().unwrap();
+        let events: Vec<_> = events.collect::<Vec<_>>().now_or_never().unwrap();
+        assert_eq!(events.first().unwrap().as_ref().unwrap(), &started);
+        assert_eq!(events.len(), 2);
+    }
 }

@@ -20,4 +20,3 @@ mod tool_call;
 
 pub(crate) use decoder::AnswerDecoder;
 pub(super) use decoder::AnswerOptions;
-pub(crate) use decoder::Step;
