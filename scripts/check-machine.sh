@@ -11,16 +11,16 @@ have cargo || missing+=("Rust: install rustup from https://rustup.rs; rust-toolc
 have cc || missing+=("a C compiler: apt-get install gcc libc6-dev")
 if have python3; then
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || missing+=("Python 3.11 or newer: $(python3 --version) is here")
-  if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+  if ! python3 -c 'import venv, ensurepip, pip' 2>/dev/null; then
     if [ "$(id -u)" = 0 ] && have apt-get; then
-      echo "installing python3-venv (Debian package)" >&2
-      apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+      echo "installing python3-venv and python3-pip (Debian packages)" >&2
+      apt-get update -qq && apt-get install -y -qq python3-venv python3-pip >/dev/null
     else
-      missing+=("Python's venv: apt-get install python3-venv")
+      missing+=("Python's venv and pip: apt-get install python3-venv python3-pip")
     fi
   fi
 else
-  missing+=("Python 3.11: apt-get install python3 python3-venv")
+  missing+=("Python 3.11: apt-get install python3 python3-venv python3-pip")
 fi
 if [ "${1:-}" = test ]; then
   if have node && have npm; then

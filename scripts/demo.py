@@ -5,8 +5,10 @@ usage: scripts/demo.py SERVER_BINARY [--once] [--bind 127.0.0.1:8080]
 """
 
 import argparse
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +26,15 @@ def call(url: str, body: dict | None = None):
     return urllib.request.urlopen(request, timeout=300)
 
 
+def refuse_a_taken_address(bind: str) -> None:
+    """Whatever answers there would be asked in place of the server that starts here."""
+    host, _, port = bind.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), timeout=2):
+        sys.exit(f"something answers at {bind} already; end it, or: make demo DEMO_FLAGS='--bind 127.0.0.1:9000'")
+
+
 def start(binary: str, bind: str) -> subprocess.Popen:
+    refuse_a_taken_address(bind)
     with LOG.open("w") as log:
         server = subprocess.Popen([binary, "serve", "--bind", bind], cwd=ROOT, stdout=log, stderr=log)
     for _ in range(300):

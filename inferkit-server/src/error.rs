@@ -225,6 +225,24 @@ fn one_line(text: &str, max: usize) -> String {
     line
 }
 
+/// `text` with each path of this machine cut to its last part: an answer never shows where files lie.
+///
+/// A path begins with `/` or `.`, or has two slashes or more; `owner/name` of the hub and addresses stay.
+fn without_folders(text: &str) -> String {
+    let words: Vec<_> = text.split(' ').map(without_folder).collect();
+    words.join(" ")
+}
+
+fn without_folder(word: &str) -> &str {
+    let start = word.trim_start_matches(['"', '\'', '(']);
+    let is_path = start.starts_with(['/', '.']) || word.matches('/').count() > 1;
+    if !is_path || word.contains("://") {
+        return word;
+    }
+    let end = word.trim_end_matches('/');
+    end.rsplit_once('/').map_or(word, |(_, last)| last)
+}
+
 /// Whole seconds in 1..=60, rounded up: clients refuse long delays and retry at once on 0.
 fn whole_seconds(delay: Duration) -> u64 {
     let rounded_up = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
@@ -321,7 +339,7 @@ impl From<Error> for ApiError {
             },
             _ => return Self::internal(describe(&error)),
         };
-        let mut answer = Self::new(code, error.to_string());
+        let mut answer = Self::new(code, without_folders(&error.to_string()));
         if code == "token_invalid" {
             answer = Self {
                 status: StatusCode::FORBIDDEN,
@@ -425,6 +443,29 @@ mod tests {
                 !answer.message.contains("/secret"),
                 "an internal message stays in the log"
             );
+        }
+    }
+
+    #[test]
+    fn an_answer_shows_no_folder_of_this_machine() {
+        let cases = [
+            (
+                "/srv/models/demo does not hold all files",
+                "demo does not hold all files",
+            ),
+            ("models/demo/qwen holds none", "qwen holds none"),
+            (
+                "a.gguf is missing from ./demo; put it there",
+                "a.gguf is missing from demo; put it there",
+            ),
+            ("/m/two: a.gguf and b.gguf", "two: a.gguf and b.gguf"),
+            (
+                "Qwen/Qwen3-8B is gated: https://hub.example/a/b",
+                "Qwen/Qwen3-8B is gated: https://hub.example/a/b",
+            ),
+        ];
+        for (message, expected) in cases {
+            assert_eq!(ApiError::from(Error::bad_model(message)).message, expected);
         }
     }
 

@@ -102,19 +102,22 @@ impl serde::de::Error for Fault {
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::new(
             "invalid_type",
-            format!("expected {expected}, found {}", shown(&found.to_string())),
+            format!("expected {}, found {}", in_words(expected), shown(&found.to_string())),
         )
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
         Self::new(
             "invalid_value",
-            format!("expected {expected}, found {}", shown(&found.to_string())),
+            format!("expected {}, found {}", in_words(expected), shown(&found.to_string())),
         )
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::new("invalid_value", format!("expected {expected}, found {length} items"))
+        Self::new(
+            "invalid_value",
+            format!("expected {}, found {length} items", in_words(expected)),
+        )
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -136,5 +139,15 @@ impl serde::de::Error for Fault {
 
     fn duplicate_field(field: &'static str) -> Self {
         Self::new("invalid_json", "this field is given twice".to_owned()).within(Segment::Field(field.to_owned()))
+    }
+}
+
+/// What was expected, in the words of JSON: serde names number types as Rust does.
+fn in_words(expected: &dyn Expected) -> String {
+    match expected.to_string().as_str() {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        words => words.to_owned(),
     }
 }

@@ -98,7 +98,7 @@ impl<E: Endpoint> Front<E> {
         let passed = AssertUnwindSafe(self.pass(request, found, &notes, &flag).instrument(span.clone())).catch_unwind();
         let mut response = match passed.await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => error_response(error, &flag),
+            Ok(Err(error)) => error_response(&error, &flag),
             Err(panic) => span.in_scope(|| ApiError::internal(panic_text(panic.as_ref())).as_response()),
         };
         head.finish(&mut response, &notes, &flag);
@@ -279,7 +279,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// Turns whatever a handler or extractor failed with into the one error body.
-fn error_response(error: poem::Error, flag: &FaultFlag) -> Response {
+fn error_response(error: &poem::Error, flag: &FaultFlag) -> Response {
     match flag.fault() {
         Some(BodyFault::TooLarge) => return too_large().as_response(),
         Some(BodyFault::TooSlow) => {
@@ -288,8 +288,9 @@ fn error_response(error: poem::Error, flag: &FaultFlag) -> Response {
         }
         None => {}
     }
-    if error.is::<ApiError>() {
-        return error.into_response();
+    // Not `error.into_response()`: that replaces the extensions, and with them the code that the log names.
+    if let Some(error) = error.downcast_ref::<ApiError>() {
+        return error.as_response();
     }
     if let Some(fault) = error.downcast_ref::<poem_openapi::error::ParseParamError>() {
         let message = format!("{}: {}", fault.name, fault.reason);
@@ -301,7 +302,7 @@ fn error_response(error: poem::Error, flag: &FaultFlag) -> Response {
         405 => ApiError::new("method_not_allowed", "this method is not possible here"),
         413 => too_large(),
         415 => ApiError::new("unsupported_media_type", error.to_string()),
-        _ => ApiError::internal(&error),
+        _ => ApiError::internal(error),
     };
     answer.as_response()
 }

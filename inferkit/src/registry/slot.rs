@@ -246,6 +246,9 @@ impl Slot {
         if kind == OperationKind::Download && error.is_none() && !complete {
             error = Some(missing_after_download(&self.key, &core.files));
         }
+        if let Some(error) = error.as_ref().filter(|error| !error.is_cancelled()) {
+            tracing::warn!(model = self.key, kind = kind.as_str(), code = error.code(), %error, "an operation failed");
+        }
         let ending = ending(kind, error.as_ref());
         if let Step::Become(state) = core.state.step(Input::Ended { ending, complete }) {
             core.state = state;

@@ -72,6 +72,12 @@ fn a_wrong_type_is_named_with_what_was_found() {
 }
 
 #[test]
+fn a_number_that_does_not_fit_is_told_in_the_words_of_json() {
+    let (_, _, message) = fault(r#"{"model":"m","options":{"count":"3"}}"#);
+    assert_eq!(message, "expected a whole number of 0 or more, found string \"3\"");
+}
+
+#[test]
 fn a_whole_float_is_an_integer_and_a_broken_one_is_not() {
     let request = read(r#"{"model":"m","options":{"count":3.0},"parts":[{"kind":"plain","size":-2.0}]}"#)
         .unwrap()

@@ -9,6 +9,7 @@ use poem::test::TestClient;
 use poem::test::TestResponse;
 
 use super::*;
+use crate::error::ErrorCode;
 use crate::middleware::Key;
 
 fn door() -> Door {
@@ -231,4 +232,13 @@ async fn a_request_is_in_flight_until_its_answer_was_read() {
     assert_eq!(response.0.status(), StatusCode::OK);
     drop(response);
     assert_eq!((traffic.in_flight(), traffic.summary().recent[0].status), (0, 200));
+}
+
+#[tokio::test]
+async fn an_answer_with_an_error_carries_its_code_for_the_access_log() {
+    let client = client(door());
+    let code = |answer: TestResponse| answer.0.data::<ErrorCode>().map(|code| code.0);
+    assert_eq!(code(client.get("/nope").send().await), Some("unknown_url"));
+    assert_eq!(code(client.post("/v1/models").send().await), Some("method_not_allowed"));
+    assert_eq!(code(client.get("/v1/models").send().await), None);
 }

@@ -1,10 +1,20 @@
 //! One model's panic, hang or failure is its own.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::Mutex;
+
 use inferkit::DownloadOptions;
 use inferkit::Error;
 use inferkit::LoadOptions;
 use inferkit::OperationState;
 use inferkit::RuntimeStatus;
+use tracing::Event;
+use tracing::Level;
+use tracing::Metadata;
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing::span;
 
 use super::alone;
 use super::end;
@@ -117,4 +127,51 @@ async fn a_wrapper_that_blocks_its_thread_stalls_no_other_model() {
     assert_eq!(state(&slow_model), RuntimeStatus::Loading);
     slow.open();
     until_state(&slow_model, RuntimeStatus::Loaded).await;
+}
+
+/// Keeps the warnings of the thread that it is set on.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<String>>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = self.0.lock().unwrap();
+        event.record(&mut |field: &Field, value: &dyn Debug| text.extend([format!("{field}={value:?} ")]));
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn a_failure_stands_in_the_log_with_its_model_and_cause_and_a_cancel_does_not() {
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let registry = registry();
+    let fake = Fake::present().on_load([
+        Act::Fail(Error::cancelled()),
+        Act::Fail(Error::bad_model("w.bin: header")),
+    ]);
+    let model = register(&registry, "bad", &fake).await;
+    end(&model, model.load(LoadOptions::default())).await;
+    assert_eq!(*warnings.0.lock().unwrap(), "");
+    end(&model, model.load(LoadOptions::default())).await;
+    let text = warnings.0.lock().unwrap().clone();
+    assert!(
+        text.contains("model=\"bad\"") && text.contains("kind=\"load\"") && text.contains("error=w.bin: header"),
+        "{text}"
+    );
 }

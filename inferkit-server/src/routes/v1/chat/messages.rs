@@ -129,7 +129,11 @@ fn message(place: usize, body: MessageBody, calls: &mut HashSet<String>) -> Resu
     if role == Role::Tool {
         message.tool_call_id = Some(answered_call(place, body.tool_call_id, calls)?);
     }
-    if message.content.is_none() && message.tool_calls.is_empty() {
+    if !message.tool_calls.is_empty() {
+        // Many templates add the content to a text without looking; an absent one is an empty one.
+        message.content.get_or_insert_default();
+    }
+    if message.content.is_none() {
         return Err(fault(
             RequestFault::InvalidValue,
             format!("messages[{place}].content"),
@@ -269,6 +273,7 @@ mod tests {
             [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
         let answer = json!({"role": "tool", "tool_call_id": "c1", "content": "4"});
         let messages = read(json!([call, answer])).unwrap();
+        assert_eq!(messages[0].content.as_deref(), Some(""), "templates may rely on a text");
         assert_eq!(messages[1].tool_call_id.as_deref(), Some("c1"));
         assert_eq!(param_of(json!([answer])), "messages[0].tool_call_id");
     }
