@@ -1,12 +1,19 @@
 //! Notes the revision and the compiler for `/version`, where the environment does not name them.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=INFERKIT_GIT");
     println!("cargo:rerun-if-env-changed=INFERKIT_RUSTC");
-    println!("cargo:rerun-if-changed=../.git/HEAD");
-    println!("cargo:rerun-if-changed=../.git/logs/HEAD");
+    println!("cargo:rerun-if-changed=build.rs");
+    // A path that is not there would run this at every build.
+    for path in ["../.git/HEAD", "../.git/logs/HEAD"]
+        .into_iter()
+        .filter(|path| Path::new(path).exists())
+    {
+        println!("cargo:rerun-if-changed={path}");
+    }
     note("INFERKIT_GIT", "git", &["rev-parse", "--short=12", "HEAD"]);
     note(
         "INFERKIT_RUSTC",
