@@ -250,8 +250,6 @@ fn whole_seconds(delay: Duration) -> u64 {
 }
 
 /// The status of a code.
-///
-/// Source: `http-api.md` §1.1, §5.2, §5.4 and §5.6.
 fn status_of(code: &str) -> StatusCode {
     match code {
         "invalid_api_key" => StatusCode::UNAUTHORIZED,

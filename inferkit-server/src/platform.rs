@@ -83,7 +83,7 @@ pub(crate) fn token_store(models_dir: &Path, env: &BTreeMap<String, String>) -> 
     }
 }
 
-/// Source of the order: `http-api.md` §5.4.
+/// A file that somebody named goes before files that a platform puts in place, and files before the variable.
 fn token_of_environment(env: &BTreeMap<String, String>) -> Option<String> {
     let files = [
         env.get("HF_TOKEN_FILE").map(PathBuf::from),

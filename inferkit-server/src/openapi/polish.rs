@@ -1,6 +1,6 @@
 //! From poem-openapi's document to a true and valid one.
 //!
-//! What poem-openapi gets wrong and why each step is needed stands in `http-api.md` §13. The function
+//! Each step mends something that poem-openapi gets wrong, and says what. The function
 //! is deterministic: the same document in gives the same bytes out.
 
 use poem_openapi::registry::Registry;

@@ -1,7 +1,7 @@
 //! From a socket to the front: listening, accepting, watching the clock, and ending well.
 //!
 //! `poem::Server` lets a plain handler run on after its client has left, and sets no limit on slow
-//! heads or on the number of connections (`http-api.md` §13); this loop over poem's listeners does.
+//! heads or on the number of connections; this loop over poem's listeners does.
 //!
 //! **Invariant:** when a client leaves, its handler's future is dropped at once.
 

@@ -1,6 +1,6 @@
 //! Bounds of a request's numbers and lists, found before any work is done for it.
 //!
-//! Names of fields are those of the HTTP interface (`specs/http-api.md` §3.1), which most callers come from.
+//! Names of fields are those of the HTTP interface, which most callers come from.
 //! NaN fails every bound. Whether the prompt fits is the engine's to say, whether the conversation makes
 //! sense the text layer's.
 

@@ -15,7 +15,7 @@ use crate::storage::space;
 /// Free room below which a download of a usual model does not fit.
 const ENOUGH_ROOM: u64 = 20 << 30;
 
-/// Oldest CUDA that the driver must run (`cuda-build.md`).
+/// Oldest CUDA that the driver must run.
 const WANTED_CUDA: &str = "12.0";
 
 /// Files and folders in which systems keep the certificates that they trust.

@@ -35,7 +35,7 @@ use fetch::Fetch;
 use http::Http;
 use meter::Meter;
 
-/// How long the hub may take to say whose token it is (`http-api.md` section 5.4).
+/// How long the hub may take to say whose token it is.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The way to one hub.

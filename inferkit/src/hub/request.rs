@@ -21,7 +21,7 @@ pub(crate) struct Patience {
 }
 
 impl Default for Patience {
-    /// As `http-api.md` section 5.6 has them.
+    /// Patient with a slow line, not with a dead one.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {

@@ -1,5 +1,5 @@
 //! What was sampled over the last day, finer the nearer: each second for ten minutes, each ten for six hours,
-//! each minute for a day (`http-api.md` section 5.5).
+//! each minute for a day.
 //!
 //! Pure: seconds and points in, points out. Memory is bounded by the number of steps.
 

@@ -62,7 +62,7 @@ fn no_module_uses_a_floor_above_it_or_a_room_beside_it() {
     let found: Vec<_> = sources.iter().flat_map(rules::imports).collect();
     assert_none(
         &found,
-        "see the floors in design.md; `crate::` paths name a module, one path a line",
+        "see the floors in doc/architecture.md; `crate::` paths name a module, one path a line",
     );
 }
 

@@ -120,7 +120,7 @@ fn longest_answer(prompt: usize, wanted: Option<usize>, max_model_len: usize) ->
     }
     let rest = max_model_len.saturating_sub(prompt);
     if rest == 0 {
-        // Clients look for these words (`specs/http-api.md` §1.1).
+        // Clients look for these words: LiteLLM for the first phrase, LangChain for the second.
         let message = format!(
             "This model's maximum context length is {max_model_len} tokens; the prompt is too long with {prompt} \
              tokens (context_length_exceeded)."

@@ -93,7 +93,7 @@ pub(crate) struct EngineConfig {
 }
 
 impl Default for EngineConfig {
-    /// 32 answers, 2048 tokens a step; the rest as `specs/http-api.md` §10 has it.
+    /// 32 answers, 2048 tokens a step; the rest as the server documents it.
     fn default() -> Self {
         Self {
             max_running: 32,

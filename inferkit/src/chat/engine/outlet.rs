@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::task::ChatEvent;
 
-/// Parcels a reader may lag behind: 64, as `specs/http-api.md` §10 promises.
+/// Parcels a reader may lag behind: 64, as the server documents.
 pub(super) const PARCELS: usize = 64;
 
 /// Kept free for an error, which ends the stream even if its reader lags.

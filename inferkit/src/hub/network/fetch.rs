@@ -35,7 +35,7 @@ use crate::storage;
 /// Parts of the body between network and disk.
 const PIPE: usize = 16;
 
-/// Longest pause between two tries (`http-api.md` section 5.6).
+/// Longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Between two looks at a lock that another process holds.

@@ -26,7 +26,7 @@ pub(super) const USER_AGENT: &str = concat!("inferkit/", env!("CARGO_PKG_VERSION
 /// Redirects followed to the name that a repository has by now.
 const MAX_RENAMES: usize = 5;
 
-/// Longest time a hub may ask us to wait (`http-api.md` section 5.6).
+/// Longest time a hub may ask us to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// Connections to the hub.

@@ -1,4 +1,4 @@
-//! The machine against the picture in design.md, case by case and at random.
+//! The machine against the picture in doc/architecture.md, case by case and at random.
 
 use proptest::prelude::*;
 
@@ -160,7 +160,7 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// The arrows of the picture in design.md, and back to `failed` from `failed` by a look at the files.
+/// The arrows of the picture in doc/architecture.md, and back to `failed` from `failed` by a look at the files.
 fn is_legal(from: RuntimeStatus, to: RuntimeStatus) -> bool {
     use RuntimeStatus::*;
     match from {
