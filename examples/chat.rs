@@ -12,12 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use inferkit::DtypePreference;
 use inferkit::Hub;
 use inferkit::ModelPolicy;
 use inferkit::ModelRegistry;
 use inferkit::QwenModel;
-use inferkit::QwenOptions;
 use inferkit::Result;
 use inferkit::Source;
 use inferkit::task::ChatEvent;
@@ -32,9 +30,7 @@ const DEMO_MODEL: &str = "models/demo/qwen/SmolLM2-135M-Instruct.Q4_1.gguf";
 /// Asks the model at `path`, and writes the answer to `out` piece by piece.
 async fn ask(path: &Path, request: ChatRequest, out: &mut (dyn Write + Send)) -> Result<()> {
     let models = ModelRegistry::builder().build()?;
-    // Weights in 4 bits round what they multiply too, and the demo model is too small to bear that well.
-    let options = QwenOptions::default().with_dtype(DtypePreference::F32);
-    let model = QwenModel::new(Source::path(path), Hub::builder("models").build()?).with_options(options);
+    let model = QwenModel::new(Source::path(path), Hub::builder("models").build()?);
     models.register("chat", Arc::new(model), ModelPolicy::default()).await?;
 
     // Keep the lease while the answer is read: it keeps the model loaded.
