@@ -16,6 +16,8 @@ mod nn;
 mod registry;
 mod storage;
 pub mod task;
+#[cfg(test)]
+mod testing;
 mod wrapper;
 
 pub use chat::QwenModel;

@@ -165,7 +165,7 @@ mod tests {
         std::fs::write(&path, b"weights").unwrap();
         let file = MappedFile::open(&path).unwrap();
         if std::fs::remove_file(&path).is_err() {
-            eprintln!("skipped: this system does not delete files that are in use");
+            crate::testing::skip("this system does not delete files that are in use");
             return;
         }
         assert_eq!(file.bytes(), b"weights");

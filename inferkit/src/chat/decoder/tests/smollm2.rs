@@ -19,7 +19,7 @@ fn file() -> Option<PathBuf> {
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/demo/qwen/SmolLM2-135M-Instruct.Q4_1.gguf");
     let found = told.into_iter().chain([usual]).find(|path| path.is_file());
     if found.is_none() {
-        eprintln!("skipped: SmolLM2 is not here; `make demo` fetches it, or set INFERKIT_SMOLLM2 to its path");
+        crate::testing::skip("SmolLM2 is not here; `make demo` fetches it, or set INFERKIT_SMOLLM2 to its path");
     }
     found
 }

@@ -114,10 +114,10 @@ fn smollm2() -> Option<TextLayer> {
     let demo = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/demo/qwen"));
     let path = named.unwrap_or_else(|| demo.join("SmolLM2-135M-Instruct.Q4_1.gguf"));
     if !path.exists() {
-        eprintln!(
-            "skipped: {origin} is not at {}; set INFERKIT_SMOLLM2 to its path",
+        crate::testing::skip(&format!(
+            "{origin} is not at {}; set INFERKIT_SMOLLM2 to its path",
             path.display()
-        );
+        ));
         return None;
     }
     Some(TextLayer::from_gguf(&Gguf::open(&path).unwrap()).unwrap())
