@@ -115,7 +115,8 @@ fn smollm2() -> Option<TextLayer> {
     let path = named.unwrap_or_else(|| demo.join("SmolLM2-135M-Instruct.Q4_1.gguf"));
     if !path.exists() {
         crate::testing::skip(&format!(
-            "{origin} is not at {}; set INFERKIT_SMOLLM2 to its path",
+            "{} is not at {}; set INFERKIT_SMOLLM2 to its path",
+            origin["package"],
             path.display()
         ));
         return None;
