@@ -330,7 +330,7 @@ pub(crate) static KEYS: &[Key] = &[
             "\"auto\"",
             "whether answers never depend on others",
         ),
-        Effect::Fixed("it cannot be chosen in this version; on the CPU answers never depend on others"),
+        Effect::Fixed("it cannot be chosen in this version"),
     ),
 ];
 
