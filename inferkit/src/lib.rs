@@ -1,8 +1,10 @@
 //! Chat, speech recognition and diarization in one process, natively, with their life cycle.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod audio;
 pub mod catalog;
 mod chat;
+mod diarization;
 mod doctor;
 mod error;
 mod formats;
@@ -11,9 +13,11 @@ mod formats;
 pub mod fuzzing;
 mod hub;
 mod job;
+pub mod meeting;
 mod monitor;
 mod nn;
 mod registry;
+mod speech;
 mod storage;
 pub mod task;
 #[cfg(test)]

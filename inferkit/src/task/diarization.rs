@@ -47,8 +47,8 @@ pub struct DiarizationRequest {
     pub min_speakers: Option<NonZeroUsize>,
     /// Greatest number of speakers; equal to the least, it forces the number.
     pub max_speakers: Option<NonZeroUsize>,
-    /// Whether at most one speaker is reported at any time.
-    pub exclusive: bool,
+    /// Whether each speaker's voice is described by a vector in the result.
+    pub embeddings: bool,
 }
 
 impl DiarizationRequest {
@@ -58,25 +58,34 @@ impl DiarizationRequest {
             samples,
             min_speakers: None,
             max_speakers: None,
-            exclusive: false,
+            embeddings: false,
         }
     }
 }
 
 /// Who speaks when.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct DiarizationResult {
-    /// Turns by start, then by speaker.
+    /// Turns by start, then by speaker; several people may speak at once.
     pub turns: Vec<SpeakerTurn>,
+    /// The same with at most one speaker at any time.
+    pub exclusive_turns: Vec<SpeakerTurn>,
     /// Labels in order of appearance.
     pub speakers: Vec<String>,
+    /// A vector for each of `speakers`, where asked for.
+    pub embeddings: Vec<Vec<f32>>,
 }
 
 impl DiarizationResult {
-    /// Turns and the labels they use.
-    pub const fn new(turns: Vec<SpeakerTurn>, speakers: Vec<String>) -> Self {
-        Self { turns, speakers }
+    /// Turns, with and without overlap, and the labels they use.
+    pub const fn new(turns: Vec<SpeakerTurn>, exclusive_turns: Vec<SpeakerTurn>, speakers: Vec<String>) -> Self {
+        Self {
+            turns,
+            exclusive_turns,
+            speakers,
+            embeddings: Vec::new(),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ pub type TranscriptionStream = BoxStream<'static, Result<TranscriptionEvent>>;
 /// A model that writes down speech.
 #[async_trait]
 pub trait TranscriptionModel: Send + Sync {
-    /// ISO 639-1 codes of the languages it understands.
-    fn languages(&self) -> Vec<String>;
+    /// What may be asked of it, so that a caller can refuse or adapt before it sends sound.
+    fn capabilities(&self) -> TranscriptionCapabilities;
 
     /// Checks the request and queues it.
     ///
@@ -21,6 +21,37 @@ pub trait TranscriptionModel: Send + Sync {
     /// [`crate::Error::InvalidRequest`] for options the model does not offer,
     /// [`crate::Error::Unavailable`] when the queue is full.
     async fn transcribe(&self, request: TranscriptionRequest) -> Result<TranscriptionStream>;
+}
+
+/// What a transcription model can do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TranscriptionCapabilities {
+    /// ISO 639-1 codes of the languages it understands.
+    pub languages: Vec<String>,
+    /// Pairs of spoken and written language, both ISO 639-1, that it translates.
+    pub translations: Vec<(String, String)>,
+    /// The language taken where none is given; `None` where the model finds it out itself.
+    pub default_language: Option<String>,
+    /// Whether words can have times.
+    pub word_times: bool,
+    /// Whether case and punctuation can be switched.
+    pub punctuation_switch: bool,
+    /// Whether inverse text normalisation ("twenty" to "20") can be switched.
+    pub inverse_text_normalisation_switch: bool,
+}
+
+/// How fine the times of a transcript are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeDetail {
+    /// No times are needed: segments are whatever is cheapest.
+    None,
+    /// Each segment has its times.
+    #[default]
+    Segment,
+    /// Each word has its times as well.
+    Word,
 }
 
 /// Speech to write down.
@@ -35,8 +66,14 @@ pub struct TranscriptionRequest {
     pub target_language: Option<String>,
     /// Whether the text has case and punctuation; `None` is the model's default.
     pub punctuation: Option<bool>,
-    /// Whether words have times.
-    pub word_times: bool,
+    /// Whether numbers and the like are written in digits; `None` is the model's default.
+    pub inverse_text_normalisation: Option<bool>,
+    /// How fine the times are.
+    pub times: TimeDetail,
+    /// Text that came before, for models that read it.
+    pub prompt: Option<String>,
+    /// Sampling temperature, 0..=1, for models that sample; 0 takes the most probable text.
+    pub temperature: f32,
 }
 
 impl TranscriptionRequest {
@@ -47,8 +84,17 @@ impl TranscriptionRequest {
             language: None,
             target_language: None,
             punctuation: None,
-            word_times: false,
+            inverse_text_normalisation: None,
+            times: TimeDetail::default(),
+            prompt: None,
+            temperature: 0.0,
         }
+    }
+
+    /// With times this fine.
+    #[must_use]
+    pub fn with_times(self, times: TimeDetail) -> Self {
+        Self { times, ..self }
     }
 }
 
@@ -84,6 +130,24 @@ pub struct Segment {
     pub text: String,
     /// Its words, where asked for.
     pub words: Vec<Word>,
+    /// How it was decoded, where the model says.
+    pub decoding: Option<SegmentDecoding>,
+}
+
+/// How a segment was decoded.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct SegmentDecoding {
+    /// Token ids of the text.
+    pub tokens: Vec<u32>,
+    /// Temperature that gave the text.
+    pub temperature: f32,
+    /// Mean natural logarithm of the tokens' probabilities.
+    pub average_logprob: f32,
+    /// Length of the text over its compressed length; high values are repetitions.
+    pub compression_ratio: f32,
+    /// Probability that nobody speaks.
+    pub no_speech_probability: f32,
 }
 
 impl Segment {
@@ -94,6 +158,7 @@ impl Segment {
             end_seconds,
             text: text.into(),
             words: Vec::new(),
+            decoding: None,
         }
     }
 }
@@ -108,6 +173,8 @@ pub struct Word {
     pub start_seconds: f64,
     /// Where it ends, in seconds.
     pub end_seconds: f64,
+    /// How sure the model is of it, 0..=1, where it says.
+    pub probability: Option<f32>,
 }
 
 impl Word {
@@ -117,6 +184,7 @@ impl Word {
             text: text.into(),
             start_seconds,
             end_seconds,
+            probability: None,
         }
     }
 }
