@@ -14,16 +14,37 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOG = ROOT / "models" / "demo" / "server.log"
+DEMO = ROOT / "models" / "demo"
+LOG = DEMO / "server.log"
+RECORDINGS = ROOT / "examples" / "demo"
 
 
 def call(url: str, body: dict | None = None):
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
     return urllib.request.urlopen(request, timeout=300)
+
+
+def send(url: str, recording: Path, **fields: str) -> dict:
+    """Posts a recording as a form; the file goes last, the order does not matter to the server."""
+    mark = uuid.uuid4().hex
+    parts = [
+        f'--{mark}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in fields.items()
+    ]
+    head = f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{recording.name}"\r\n\r\n'
+    body = b"".join([*parts, head.encode(), recording.read_bytes(), f"\r\n--{mark}--\r\n".encode()])
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": f"multipart/form-data; boundary={mark}"})
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return json.load(answer)
+
+
+def speed(answer: dict) -> str:
+    return f"{answer['duration'] / max(answer['processing_seconds'], 1e-9):.0f} times real time"
 
 
 def refuse_a_taken_address(bind: str) -> None:
@@ -77,6 +98,45 @@ def chat(url: str) -> None:
     )
 
 
+def canary(url: str) -> None:
+    print("\nspeech  model canary: a tiny one, trained on a closed list of English and French commands (examples/demo/README.md)")
+    cases = json.loads((RECORDINGS / "expected.json").read_text())
+    for recording in sorted(RECORDINGS.glob("*.flac")):
+        language = recording.stem.rsplit("_", 1)[1]
+        other = {"en": "fr", "fr": "en"}[language]
+        route = f"{url}/api/audio/transcribe"
+        heard = send(route, recording, model="canary", language=language)
+        translated = send(route, recording, model="canary", language=language, target_language=other)
+        print(f"  {recording.name}: {heard['text']}  →  {other}: {translated['text']}   ({speed(heard)})")
+    print(f"  {len(cases)} recordings; what the reference implementation prints for them is in examples/demo/expected.json")
+
+
+def whisper(url: str) -> None:
+    recording = DEMO / "pyannote" / "sample.wav"
+    print("\nspeech  model whisper (tiny.en), free English speech")
+    heard = send(f"{url}/api/audio/transcribe", recording, model="whisper", timestamps="segment")
+    for segment in heard["segments"]:
+        print(f"  {segment['start']:6.2f} – {segment['end']:6.2f}  {segment['text'].strip()}")
+    print(f"  {speed(heard)}")
+
+
+def meeting(url: str) -> None:
+    recording = DEMO / "pyannote" / "sample.wav"
+    print("\nwho said what  models whisper and pyannote")
+    heard = send(f"{url}/api/audio/transcribe", recording, model="whisper", timestamps="word", diarize="true")
+    for segment in heard["segments"]:
+        print(f"  {segment['start']:6.2f} – {segment['end']:6.2f}  {segment.get('speaker') or '?'}: {segment['text'].strip()}")
+
+
+def diarization(url: str) -> None:
+    recording = DEMO / "pyannote" / "sample.wav"
+    print("\nwho speaks when  model pyannote")
+    found = send(f"{url}/api/diarization/process", recording, model="pyannote")
+    for turn in found["segments"]:
+        print(f"  {turn['start']:6.2f} – {turn['end']:6.2f}  {turn['speaker']}")
+    print(f"  {found['num_speakers']} speakers, {speed(found)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("binary")
@@ -87,7 +147,8 @@ def main() -> None:
     server = start(arguments.binary, arguments.bind)
     try:
         try:
-            chat(url)
+            for ask in (chat, canary, whisper, diarization, meeting):
+                ask(url)
         except urllib.error.HTTPError as error:
             sys.exit(f"\n{json.load(error)['error']['message']}")
         print(f"\nServing at {url}  ·  API reference {url}/docs  ·  status {url}/api/admin/status")

@@ -11,4 +11,5 @@ mod process;
 pub use echo::Echo;
 pub use figures::Figures;
 pub use process::cpu_seconds;
+pub use process::peak_resident_bytes;
 pub use process::resident_bytes;

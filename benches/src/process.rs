@@ -8,14 +8,26 @@ use std::io;
 /// # Errors
 /// When the process is gone or the system tells nothing.
 pub fn resident_bytes(process: u32) -> io::Result<u64> {
+    status_bytes(process, "VmRSS:")
+}
+
+/// The most bytes of a process's memory that were ever present (`VmHWM`).
+///
+/// # Errors
+/// When the process is gone or the system tells nothing.
+pub fn peak_resident_bytes(process: u32) -> io::Result<u64> {
+    status_bytes(process, "VmHWM:")
+}
+
+fn status_bytes(process: u32, name: &str) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line
         .and_then(|line| line.trim().strip_suffix(" kB"))
         .and_then(|number| number.trim().parse().ok());
     kibibytes
         .map(|kibibytes: u64| kibibytes * 1024)
-        .ok_or_else(|| io::Error::other("VmRSS is missing"))
+        .ok_or_else(|| io::Error::other(format!("{name} is missing")))
 }
 
 /// Processor time of a process in seconds, user and system.
