@@ -1,19 +1,25 @@
 //! Kernels of speech models on time-major sequences `[t, c]`.
 //!
 //! A sequence keeps its frames as rows from the spectrogram to the end. Then a pointwise convolution is a
-//! [`gemm`](crate::gemm), an ordinary one is a product with overlapping rows ([`Conv1d`]), and a depthwise one is
-//! vectorised over channels ([`DepthwiseConv1d`]).
+//! [`gemm`](crate::gemm), an ordinary one is a product with overlapping rows ([`Conv1d`], [`Conv2d`]), and a depthwise one is
+//! vectorised over channels ([`DepthwiseConv1d`], [`DepthwiseConv2d`]).
 //!
 //! **Invariant:** each output frame is one chain of operations over the taps or steps before it, the same for any number of
 //! threads.
 
 mod conv;
+mod conv2d;
 mod depthwise;
+mod depthwise2d;
 mod lstm;
+mod maps;
 
 pub use conv::Conv1d;
+pub use conv2d::Conv2d;
 pub use depthwise::DepthwiseConv1d;
+pub use depthwise2d::DepthwiseConv2d;
 pub use lstm::{Direction, Lstm, LstmState};
+pub use maps::{FeatureMaps, Window};
 
 #[cfg(test)]
 mod tests;

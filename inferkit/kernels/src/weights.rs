@@ -32,7 +32,7 @@ pub use format::Format;
 pub(crate) use layout::{Kind, Layout};
 
 use crate::aligned::{AlignedBytes, SharedMut};
-use crate::{Isa, Pool};
+use crate::{Isa, Pool, Precision};
 
 /// The matrix `W[n, k]` of a product `A[m, k] · Wᵀ`, packed for one [`Isa`].
 #[derive(Debug)]
@@ -146,6 +146,16 @@ impl PackedWeight {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether activations of that precision are rounded to bfloat16 for this weight.
+    pub(crate) fn rounds(&self, precision: Precision) -> bool {
+        precision == Precision::Bf16 && self.layout.kind == Kind::Bf16
+    }
+
+    /// Whether a product cannot read its rows in runs of whole pixels: blocks or pairs would cross from one to the next.
+    pub(crate) fn needs_whole_rows(&self, channels: usize) -> bool {
+        self.layout.is_quantized() || (self.layout.kind == Kind::Bf16 && !channels.is_multiple_of(2))
     }
 
     pub(crate) fn panels(&self) -> usize {

@@ -1,3 +1,5 @@
+mod maps;
+
 use super::{Conv1d, DepthwiseConv1d, Direction, Lstm, LstmState};
 use crate::testing::{Guarded, Random, same_bits};
 use crate::{Activation, Format, Isa, PackedWeight, Pool, Precision};
