@@ -2,11 +2,13 @@
 //!
 //! A sequence keeps its frames as rows from the spectrogram to the end. Then a pointwise convolution is a
 //! [`gemm`](crate::gemm), an ordinary one is a product with overlapping rows ([`Conv1d`], [`Conv2d`]), and a depthwise one is
-//! vectorised over channels ([`DepthwiseConv1d`], [`DepthwiseConv2d`]).
+//! vectorised over channels ([`DepthwiseConv1d`], [`DepthwiseConv2d`]). Attention sees a whole sequence at once
+//! ([`KeyValues`]).
 //!
 //! **Invariant:** each output frame is one chain of operations over the taps or steps before it, the same for any number of
 //! threads.
 
+mod attention;
 mod conv;
 mod conv2d;
 mod depthwise;
@@ -14,6 +16,7 @@ mod depthwise2d;
 mod lstm;
 mod maps;
 
+pub use attention::KeyValues;
 pub use conv::Conv1d;
 pub use conv2d::Conv2d;
 pub use depthwise::DepthwiseConv1d;

@@ -1,3 +1,4 @@
+mod attention;
 mod maps;
 
 use super::{Conv1d, DepthwiseConv1d, Direction, Lstm, LstmState};
