@@ -16,6 +16,7 @@ mod depthwise2d;
 mod lstm;
 mod maps;
 mod relative;
+mod taps;
 
 pub use attention::KeyValues;
 pub use conv::Conv1d;

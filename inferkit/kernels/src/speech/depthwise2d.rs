@@ -1,8 +1,8 @@
 //! Depthwise two-dimensional convolution: each channel with its own taps.
 
 use super::maps::{FeatureMaps, Window, clear_rest};
+use super::taps::{Outputs, TOGETHER, Taps, several, single, taps_inside};
 use crate::aligned::SharedMut;
-use crate::gemm::activate;
 use crate::simd::{Simd, float_tiers};
 use crate::{Activation, Isa, Pool};
 
@@ -87,40 +87,41 @@ float_tiers! {
     fn convolve_line(line: &Line<'_>) = convolve;
 }
 
-/// Taps from `position` on that meet a pixel which exists: `position + tap - padding` in `0..size`.
-#[inline(always)]
-fn taps_inside(position: usize, padding: usize, taps: usize, size: usize) -> std::ops::Range<usize> {
-    let first = padding.saturating_sub(position).min(taps);
-    let end = taps.min((size + padding).saturating_sub(position));
-    first..end.max(first)
-}
-
 #[inline(always)]
 unsafe fn convolve<S: Simd>(line: &Line<'_>) {
     let conv = line.conv;
     let channels = conv.bias.len();
     let Window { taps, stride, padding } = conv.window;
+    let [height, width] = line.size;
     let top = line.row * stride[0];
-    let rows = taps_inside(top, padding[0], taps[0], line.size[0]);
-    for column in 0..line.width {
+    let all = Taps {
+        weight: conv.weight,
+        bias: conv.bias,
+        taps_wide: taps[1],
+        row_step: width * channels,
+        step: stride[1] * channels,
+        activation: conv.activation,
+    };
+    // The pixel of tap 0 may lie before the map: only the address of those that exist is read.
+    let start = line.map.as_ptr().wrapping_add(top * width * channels);
+    let start = start.wrapping_sub((padding[0] * width + padding[1]) * channels);
+    let mut column = 0;
+    while column < line.width {
         let left = column * stride[1];
-        let columns = taps_inside(left, padding[1], taps[1], line.size[1]);
-        let out = line.out.add(column * channels);
-        for channel in (0..channels).step_by(S::LANES) {
-            let lanes = S::LANES.min(channels - channel);
-            let mut sum = S::load_head(conv.bias.as_ptr().add(channel), lanes);
-            for tap_row in rows.clone() {
-                let pixels = line
-                    .map
-                    .as_ptr()
-                    .add((top + tap_row - padding[0]) * line.size[1] * channels + channel);
-                let weights = conv.weight.as_ptr().add(tap_row * taps[1] * channels + channel);
-                for tap in columns.clone() {
-                    let value = S::load_head(pixels.add((left + tap - padding[1]) * channels), lanes);
-                    sum = S::fma(S::load_head(weights.add(tap * channels), lanes), value, sum);
-                }
-            }
-            S::store_head(out.add(channel), lanes, activate::<S>(conv.activation, sum));
+        let columns = taps_inside(left, padding[1], taps[1], width);
+        let last = taps_inside(left + (TOGETHER - 1) * stride[1], padding[1], taps[1], width);
+        let outputs = Outputs {
+            source: start.wrapping_add(left * channels),
+            rows: taps_inside(top, padding[0], taps[0], height),
+            columns,
+            out: line.out.add(column * channels),
+        };
+        if column + TOGETHER <= line.width && outputs.columns == (0..taps[1]) && last == (0..taps[1]) {
+            several::<S>(&all, &outputs);
+            column += TOGETHER;
+        } else {
+            single::<S>(&all, &outputs);
+            column += 1;
         }
     }
 }
