@@ -67,7 +67,7 @@ impl PackedWeight {
                 found: bytes.len(),
             });
         }
-        let layout = Layout::new(isa, format.kind());
+        let layout = Layout::new(isa, format.kind(), n);
         let (panels, panel_bytes) = (n.div_ceil(layout.panel), layout.panel_bytes(k));
         // A packed panel takes at most 64 rows of twice the size in the file, so only absurd shapes get this far.
         let total = panels
@@ -100,7 +100,7 @@ impl PackedWeight {
     /// shape.
     pub fn bytes_for(isa: Isa, format: Format, [n, k]: [usize; 2]) -> Option<usize> {
         format.row_bytes(n, k).ok()?;
-        let layout = Layout::new(isa, format.kind());
+        let layout = Layout::new(isa, format.kind(), n);
         n.div_ceil(layout.panel).checked_mul(layout.panel_bytes(k))
     }
 

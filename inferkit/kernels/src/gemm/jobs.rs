@@ -210,6 +210,7 @@ fn multiply(
             k_start,
             k_len,
             weights,
+            panel: layout.panel,
             sums: sums.as_mut_ptr(),
         };
         // SAFETY: the form has every row that the set names and k values in each; the panel or its decoded slice holds k_len

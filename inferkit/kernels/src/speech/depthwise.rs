@@ -61,7 +61,7 @@ unsafe fn convolve<S: Simd>(conv: &DepthwiseConv1d<'_>, x: &[f32], out: *mut f32
     let taps = Taps {
         weight: conv.weight,
         bias: conv.bias,
-        taps_wide: count,
+        wide: count,
         row_step: 0,
         step: channels,
         activation: conv.activation,

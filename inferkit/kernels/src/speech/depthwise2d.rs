@@ -97,7 +97,7 @@ unsafe fn convolve<S: Simd>(line: &Line<'_>) {
     let all = Taps {
         weight: conv.weight,
         bias: conv.bias,
-        taps_wide: taps[1],
+        wide: taps[1],
         row_step: width * channels,
         step: stride[1] * channels,
         activation: conv.activation,

@@ -15,7 +15,8 @@ pub(super) struct Taps<'a> {
     pub(super) weight: &'a [f32],
     /// `[channels]`.
     pub(super) bias: &'a [f32],
-    pub(super) taps_wide: usize,
+    /// Taps of a row.
+    pub(super) wide: usize,
     /// From the input of one tap row to that of the next.
     pub(super) row_step: usize,
     /// From the input of one output to that of the next.
@@ -99,7 +100,7 @@ unsafe fn tile<S: Simd, const N: usize, const V: usize>(taps: &Taps<'_>, outputs
             let weight = taps
                 .weight
                 .as_ptr()
-                .add((row * taps.taps_wide + column) * channels + channel);
+                .add((row * taps.wide + column) * channels + channel);
             let source = outputs
                 .source
                 .wrapping_add(row * taps.row_step + column * channels + channel);
@@ -131,7 +132,7 @@ unsafe fn rest<S: Simd>(taps: &Taps<'_>, output: &Outputs, channel: usize) {
             let weight = taps
                 .weight
                 .as_ptr()
-                .add((row * taps.taps_wide + column) * channels + channel);
+                .add((row * taps.wide + column) * channels + channel);
             let source = output
                 .source
                 .wrapping_add(row * taps.row_step + column * channels + channel);
