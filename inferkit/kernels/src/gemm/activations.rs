@@ -107,10 +107,10 @@ impl<'a> Prepared<'a> {
         }
         if let Some(weight) = weights.iter().find(|weight| weight.layout().is_quantized()) {
             let group = weight.layout().group;
-            let kernel = if group == 4 {
-                quantize_rows_to_bytes
-            } else {
-                quantize_rows_to_words
+            let kernel = match (group, weight.layout().bias) {
+                (4, 0) => quantize_rows_to_plain_bytes,
+                (4, _) => quantize_rows_to_bytes,
+                _ => quantize_rows_to_words,
             };
             prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), kernel));
         }
@@ -159,8 +159,12 @@ impl<'a> Prepared<'a> {
 type RowKernel = unsafe fn(Isa, *const f32, usize, *mut u8);
 
 float_tiers! {
-    /// Quants of one byte.
+    /// Quants of one byte, for weights that are stored plus 128.
     fn quantize_rows_to_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_bytes;
+}
+float_tiers! {
+    /// Quants of one byte, for weights that are stored as they are.
+    fn quantize_rows_to_plain_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_plain_bytes;
 }
 float_tiers! {
     /// Quants of two bytes.
@@ -177,19 +181,24 @@ float_tiers! {
 
 #[inline(always)]
 unsafe fn quantize_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 4>(row, k, target);
+    quantize::<S, 4, 128>(row, k, target);
+}
+
+#[inline(always)]
+unsafe fn quantize_plain_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    quantize::<S, 4, 0>(row, k, target);
 }
 
 #[inline(always)]
 unsafe fn quantize_words<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 2>(row, k, target);
+    quantize::<S, 2, 0>(row, k, target);
 }
 
 /// Groups whose greatest magnitude lies below this are zero: its reciprocal would overflow.
 const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
-unsafe fn quantize<S: Simd, const GROUP: usize>(row: *const f32, k: usize, target: *mut u8) {
+unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i16>(row: *const f32, k: usize, target: *mut u8) {
     for block in 0..k / 32 {
         let values = row.add(32 * block);
         let target = target.add(block * block_bytes(GROUP));
@@ -217,7 +226,7 @@ unsafe fn quantize<S: Simd, const GROUP: usize>(row: *const f32, k: usize, targe
                 S::store_i16(target.add(2 * at).cast(), quants);
             }
         }
-        let start = if GROUP == 4 { -128.0 } else { 0.0 };
+        let start = f32::from(-OFFSET);
         let record = target.add(record_at(GROUP));
         record
             .cast::<[f32; 2]>()
