@@ -62,6 +62,7 @@ pub use monitor::ProcessSample;
 pub use monitor::Sample;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
+pub use nn::Threads;
 pub use registry::ErrorReport;
 pub use registry::Event;
 pub use registry::Lease;

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::hub::Source;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::nn::Threads;
 use crate::task::Task;
 
 pub use crate::hub::DownloadOptions;
@@ -95,6 +96,8 @@ pub struct LoadOptions {
     pub dtype: Option<DtypePreference>,
     /// Whether idle models may be unloaded to make room.
     pub evict: bool,
+    /// What it computes with on the processor. A registry hands its own to every model; `None` makes new ones.
+    pub threads: Option<Threads>,
     /// Loads although the estimate does not fit; a real failure to allocate still fails cleanly.
     pub force: bool,
 }

@@ -12,6 +12,10 @@ use std::sync::OnceLock;
 pub enum Tier {
     /// Plain Rust, the definition of every kernel.
     Portable,
+    /// NEON, which every aarch64 processor has; 8-bit products widened to 16 bits.
+    Neon,
+    /// NEON with SDOT.
+    NeonDot,
     /// AVX2, FMA and F16C; 8-bit products widened to 16 bits.
     Avx2,
     /// AVX2 with the 256-bit form of VPDPBUSD.
@@ -26,8 +30,10 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, slowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Portable,
+        Self::Neon,
+        Self::NeonDot,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
@@ -39,6 +45,8 @@ impl Tier {
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon_dot",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx_vnni",
             Self::Avx512 => "avx512",
@@ -54,6 +62,7 @@ impl Tier {
         }
         match self {
             Self::Portable => true,
+            Self::Neon | Self::NeonDot => false,
             Self::Avx2 => has!("avx2", "fma", "f16c"),
             Self::AvxVnni => Self::Avx2.is_available() && has!("avxvnni"),
             Self::Avx512 => Self::Avx2.is_available() && has!("avx512f", "avx512bw", "avx512vl", "avx512dq"),
@@ -62,7 +71,16 @@ impl Tier {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    fn is_available(self) -> bool {
+        match self {
+            Self::Portable | Self::Neon => true,
+            Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
+            Self::Avx2 | Self::AvxVnni | Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => false,
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn is_available(self) -> bool {
         self == Self::Portable
     }
@@ -204,7 +222,7 @@ mod tests {
         let error = Isa::named("avx1024").unwrap_err();
         assert_eq!(error, IsaError::Unknown { name: "avx1024".into() });
         let text = error.to_string();
-        assert!(text.contains("avx1024") && text.contains("portable, avx2"), "{text}");
+        assert!(text.contains("avx1024") && text.contains("portable, neon"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Vector operations as one trait, so that each kernel is written once.
 //!
 //! ```text
-//! Simd   f32 and i32 lanes      Lanes8 (plain Rust) · V256 (AVX2) · V512 (AVX-512)
+//! Simd   f32 and i32 lanes      Lanes8 (plain Rust) · V128x2 (NEON) · V256 (AVX2) · V512 (AVX-512)
 //! Dot    8-bit products         one type for each way a processor multiplies them
 //! ```
 //!
@@ -24,6 +24,8 @@ mod avx512;
 mod dispatch;
 mod dot;
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
@@ -35,7 +37,11 @@ pub(crate) use dot::Dot;
 pub(crate) use dot::PortableDot;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Pair256, Pair512, Quad256, Quad512};
+#[cfg(target_arch = "aarch64")]
+pub(crate) use dot::{QuadNeon, WideNeon};
 pub(crate) use math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::V128x2;
 pub(crate) use portable::Lanes8;
 
 /// Vectors of f32 and i32 with the same number of lanes.
@@ -120,7 +126,12 @@ pub(crate) fn prefetch<T>(p: *const T) {
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above, on every aarch64 processor.
+    unsafe {
+        std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = p;
 }
 
@@ -132,7 +143,12 @@ pub(crate) fn prefetch_far<T>(p: *const T) {
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above, on every aarch64 processor.
+    unsafe {
+        std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = p;
 }
 

@@ -190,7 +190,7 @@ impl ModelWrapper for QwenModel {
         job.check()?;
         job.report(Progress::phase("opening files"));
         let files = self.located()?;
-        let device = Device::open(options.device.unwrap_or(self.options.device))?;
+        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
         let dtype = options.dtype.unwrap_or(self.options.dtype);
         let source = DecoderSource::open(&files)?;
         let text = Arc::new(text_layer(&files)?);

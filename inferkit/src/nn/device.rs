@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::nn::Kernels;
+use crate::nn::Threads;
 
 /// A device that is ready to compute, and why it was chosen.
 #[derive(Debug, Clone)]
@@ -42,12 +43,22 @@ pub(crate) struct Device {
 pub(crate) struct Unusable(pub(crate) String);
 
 impl Device {
+    /// Opens the preferred device, with threads of its own where that is the processor.
+    ///
+    /// # Errors
+    /// As [`Device::open_on`].
+    pub(crate) fn open(preference: DevicePreference) -> Result<Self> {
+        Self::open_on(preference, None)
+    }
+
     /// Opens the preferred device. [`DevicePreference::Auto`] finds one: there is a CPU.
+    ///
+    /// On the processor models compute with `threads`, which a registry hands to all that it loads; `None` makes new ones.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] with the field `device` when a named device is not built in or not usable, or when the
     /// variable `INFERKIT_KERNELS` names instructions that the processor lacks.
-    pub(crate) fn open(preference: DevicePreference) -> Result<Self> {
+    pub(crate) fn open_on(preference: DevicePreference, threads: Option<&Threads>) -> Result<Self> {
         let opened = match preference {
             DevicePreference::Cpu => Ok(Self::cpu("asked for")),
             DevicePreference::Cuda(index) => Self::cuda(index, "asked for"),
@@ -58,7 +69,7 @@ impl Device {
             let message = format!("device {preference} cannot be used: {why}, or choose device auto or cpu");
             Error::invalid(RequestFault::UnsupportedValue, "device", message)
         })?;
-        let device = device.with_kernels()?;
+        let device = device.with_kernels(threads)?;
         tracing::info!(device = %device.name, asked = %preference, reason = %device.reason, "device opened");
         Ok(device)
     }
@@ -83,11 +94,11 @@ impl Device {
         }
     }
 
-    fn with_kernels(self) -> Result<Self> {
+    fn with_kernels(self, threads: Option<&Threads>) -> Result<Self> {
         if !self.candle.is_cpu() {
             return Ok(self);
         }
-        let kernels = Kernels::open().map_err(|error| {
+        let kernels = Kernels::on(&threads.cloned().unwrap_or_default()).map_err(|error| {
             let message = format!("the processor cannot be used as asked: {error}");
             Error::invalid(RequestFault::UnsupportedValue, "device", message)
         })?;

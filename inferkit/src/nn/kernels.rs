@@ -1,6 +1,6 @@
 //! The processor's kernels as layers use them: candle tensors outside, rows of f32 inside.
 //!
-//! **Invariant:** the pool is a value that comes with the device; a model's layers share it.
+//! **Invariant:** the pool is a value that comes with the device; the models of a registry share it.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ use inferkit_kernels::Pool;
 use inferkit_kernels::Rows;
 use inferkit_kernels::RowsMut;
 
+use super::threads::Threads;
+
 /// The threads and the instructions that a model computes with on the processor. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernels {
@@ -25,15 +27,21 @@ pub(crate) struct Kernels {
 }
 
 impl Kernels {
-    /// As many threads as this process may use, and the best instructions there are or those that the environment names.
+    /// These threads, and the best instructions there are or those that the environment names.
     ///
     /// # Errors
     /// [`IsaError`] when the variable `INFERKIT_KERNELS` names instructions that are not there.
-    pub(super) fn open() -> std::result::Result<Self, IsaError> {
+    pub(super) fn on(threads: &Threads) -> std::result::Result<Self, IsaError> {
         Ok(Self {
             isa: Isa::from_env()?,
-            pool: Arc::new(Pool::with_available()),
+            pool: Arc::clone(threads.pool()),
         })
+    }
+
+    /// Threads of its own, as many as this process may use.
+    #[cfg(test)]
+    pub(super) fn open() -> std::result::Result<Self, IsaError> {
+        Self::on(&Threads::new())
     }
 
     pub(super) fn pool(&self) -> &Pool {

@@ -26,10 +26,12 @@ mod packed;
 mod paged;
 mod preference;
 mod rope;
+mod threads;
 mod weight;
 
 pub use preference::DevicePreference;
 pub use preference::DtypePreference;
+pub use threads::Threads;
 
 pub(crate) use device::Device;
 pub(crate) use embedding::Embedding;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
+use crate::nn::Threads;
 use crate::registry::ModelRegistry;
 use crate::registry::budget::Budget;
 use crate::registry::event::Events;
@@ -19,6 +20,7 @@ pub struct RegistryBuilder {
     stall_timeout: Duration,
     retry_failed_after: Duration,
     memory_limit: Option<u64>,
+    threads: Option<Threads>,
 }
 
 impl RegistryBuilder {
@@ -27,6 +29,7 @@ impl RegistryBuilder {
             stall_timeout: Duration::from_mins(10),
             retry_failed_after: Duration::from_secs(30),
             memory_limit: None,
+            threads: None,
         }
     }
 
@@ -50,6 +53,16 @@ impl RegistryBuilder {
         Self { memory_limit, ..self }
     }
 
+    /// Sets the threads that all models compute with on the processor; at first as many as this process may use.
+    ///
+    /// [`crate::LoadOptions::threads`] goes before it.
+    pub fn threads(self, threads: Threads) -> Self {
+        Self {
+            threads: Some(threads),
+            ..self
+        }
+    }
+
     /// Makes an empty registry.
     ///
     /// # Errors
@@ -66,6 +79,7 @@ impl RegistryBuilder {
             journal: Journal::new(events.clone()),
             events,
             budget: Budget::new(self.memory_limit),
+            threads: self.threads.unwrap_or_default(),
             stall_timeout: self.stall_timeout,
             retry_failed_after: self.retry_failed_after,
             closing: CancellationToken::new(),

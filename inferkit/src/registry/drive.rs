@@ -49,7 +49,8 @@ async fn download(slot: &Slot, running: &Running, options: DownloadOptions) -> R
     watched(slot, running, work).await
 }
 
-async fn load(slot: &Arc<Slot>, running: &Running, options: LoadOptions) -> Result<Loaded> {
+async fn load(slot: &Arc<Slot>, running: &Running, mut options: LoadOptions) -> Result<Loaded> {
+    options.threads.get_or_insert_with(|| slot.shared.threads.clone());
     let likely_bytes = slot.core().likely_bytes();
     slot.reserve(likely_bytes, &options).await?;
     let loaded = loop {

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Error;
 use crate::error::UnavailableFault;
+use crate::nn::Threads;
 use crate::registry::budget::Budget;
 use crate::registry::event::Events;
 use crate::registry::journal::Journal;
@@ -18,6 +19,8 @@ pub(super) struct Shared {
     pub(super) events: Events,
     pub(super) journal: Journal,
     pub(super) budget: Budget,
+    /// What all models compute with on the processor.
+    pub(super) threads: Threads,
     /// Silence of a wrapper after which its work is given up.
     pub(super) stall_timeout: Duration,
     /// Age of a fault after which a request tries again.

@@ -24,6 +24,7 @@ use inferkit::ModelWrapper;
 use inferkit::Progress;
 use inferkit::Result;
 use inferkit::Source;
+use inferkit::Threads;
 use inferkit::task::ChatEvent;
 use inferkit::task::ChatLimits;
 use inferkit::task::ChatModel;
@@ -68,6 +69,8 @@ pub(crate) struct Fake {
     pub(crate) downloads: AtomicUsize,
     /// How often the model was loaded.
     pub(crate) loads: AtomicUsize,
+    /// What the last load was told to compute with.
+    pub(crate) threads: Mutex<Option<Threads>>,
     /// Opened by the test for acts that wait.
     pub(crate) gate: Semaphore,
     /// Of the newest load; `None` before the first.
@@ -98,6 +101,7 @@ impl Fake {
             load_script: Mutex::default(),
             downloads: AtomicUsize::new(0),
             loads: AtomicUsize::new(0),
+            threads: Mutex::default(),
             gate: Semaphore::new(0),
             weights: Mutex::default(),
             at_work: AtomicUsize::new(0),
@@ -226,8 +230,9 @@ impl ModelWrapper for Fake {
         Ok(())
     }
 
-    async fn load(&self, _: &LoadOptions, job: &Job) -> Result<Loaded> {
+    async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
         self.loads.fetch_add(1, Ordering::SeqCst);
+        self.threads.lock().unwrap().clone_from(&options.threads);
         self.act(next(&self.load_script), job).await?;
         let weights = Arc::new(Weights);
         *self.weights.lock().unwrap() = Some(Arc::downgrade(&weights));

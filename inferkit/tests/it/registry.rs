@@ -6,6 +6,7 @@ mod lives;
 mod names;
 mod requests;
 mod room;
+mod threads;
 mod unloading;
 
 use std::sync::Arc;

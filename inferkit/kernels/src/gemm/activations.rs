@@ -43,6 +43,8 @@ pub(super) struct Prepared<'a> {
     pub(super) rounded: Option<Form>,
     /// Quantized blocks.
     pub(super) int8: Option<Form>,
+    /// How rows are put together, if they are not simply consecutive values.
+    pub(super) runs: Option<Runs>,
     /// What the two forms above point to.
     memory: [Option<Scratch>; 2],
     borrowed: std::marker::PhantomData<&'a [f32]>,
@@ -53,6 +55,15 @@ pub(super) struct Prepared<'a> {
 pub(super) struct Form {
     pub(super) start: *const u8,
     pub(super) stride: usize,
+}
+
+/// Rows of several runs of consecutive values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runs {
+    /// Values of a run.
+    pub(super) len: usize,
+    /// Bytes from the end of a run to the beginning of the next, negative where they overlap.
+    pub(super) gap: isize,
 }
 
 // SAFETY: a form is only read, and what it points to is borrowed or owned by the `Prepared` that holds it.
@@ -83,6 +94,7 @@ impl<'a> Prepared<'a> {
             },
             rounded: None,
             int8: None,
+            runs: None,
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         };
@@ -95,14 +107,27 @@ impl<'a> Prepared<'a> {
         }
         if let Some(weight) = weights.iter().find(|weight| weight.layout().is_quantized()) {
             let group = weight.layout().group;
-            let kernel = if group == 4 {
-                quantize_rows_to_bytes
-            } else {
-                quantize_rows_to_words
+            let kernel = match (group, weight.layout().bias) {
+                (4, 0) => quantize_rows_to_plain_bytes,
+                (4, _) => quantize_rows_to_bytes,
+                _ => quantize_rows_to_words,
             };
             prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), kernel));
         }
         Some(prepared)
+    }
+
+    /// Rows of runs in memory that the caller keeps: plain, or rounded to bfloat16 in the form that `isa` takes.
+    pub(super) fn windows(isa: Isa, form: Form, is_rounded: bool, runs: Runs) -> Self {
+        Self {
+            isa,
+            plain: form,
+            rounded: is_rounded.then_some(form),
+            int8: None,
+            runs: Some(runs),
+            memory: [None, None],
+            borrowed: std::marker::PhantomData,
+        }
     }
 
     /// Fills a buffer with one form of every row and keeps it.
@@ -134,8 +159,12 @@ impl<'a> Prepared<'a> {
 type RowKernel = unsafe fn(Isa, *const f32, usize, *mut u8);
 
 float_tiers! {
-    /// Quants of one byte.
+    /// Quants of one byte, for weights that are stored plus 128.
     fn quantize_rows_to_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_bytes;
+}
+float_tiers! {
+    /// Quants of one byte, for weights that are stored as they are.
+    fn quantize_rows_to_plain_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_plain_bytes;
 }
 float_tiers! {
     /// Quants of two bytes.
@@ -143,28 +172,33 @@ float_tiers! {
 }
 float_tiers! {
     /// bfloat16, zero-padded to an even number.
-    fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
+    pub(super) fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
 }
 float_tiers! {
     /// Rounded to bfloat16, as f32.
-    fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
+    pub(super) fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
 }
 
 #[inline(always)]
 unsafe fn quantize_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 4>(row, k, target);
+    quantize::<S, 4, 128>(row, k, target);
+}
+
+#[inline(always)]
+unsafe fn quantize_plain_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
+    quantize::<S, 4, 0>(row, k, target);
 }
 
 #[inline(always)]
 unsafe fn quantize_words<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 2>(row, k, target);
+    quantize::<S, 2, 0>(row, k, target);
 }
 
 /// Groups whose greatest magnitude lies below this are zero: its reciprocal would overflow.
 const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
-unsafe fn quantize<S: Simd, const GROUP: usize>(row: *const f32, k: usize, target: *mut u8) {
+unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i16>(row: *const f32, k: usize, target: *mut u8) {
     for block in 0..k / 32 {
         let values = row.add(32 * block);
         let target = target.add(block * block_bytes(GROUP));
@@ -192,7 +226,7 @@ unsafe fn quantize<S: Simd, const GROUP: usize>(row: *const f32, k: usize, targe
                 S::store_i16(target.add(2 * at).cast(), quants);
             }
         }
-        let start = if GROUP == 4 { -128.0 } else { 0.0 };
+        let start = f32::from(-OFFSET);
         let record = target.add(record_at(GROUP));
         record
             .cast::<[f32; 2]>()

@@ -17,8 +17,13 @@ macro_rules! float_tiers {
                 match isa.tier() {
                     $crate::Tier::Avx512 | $crate::Tier::Avx512Vnni | $crate::Tier::Avx512Bf16 => return v512($($arg),*),
                     $crate::Tier::Avx2 | $crate::Tier::AvxVnni => return v256($($arg),*),
-                    $crate::Tier::Portable => {}
+                    $crate::Tier::Portable | $crate::Tier::Neon | $crate::Tier::NeonDot => {}
                 }
+            }
+            // NEON belongs to every aarch64 processor: no function of its own is needed.
+            #[cfg(target_arch = "aarch64")]
+            if isa.tier() != $crate::Tier::Portable {
+                return $kernel::<$crate::simd::V128x2>($($arg),*);
             }
             let _ = isa;
             $kernel::<$crate::simd::Lanes8>($($arg),*)
@@ -46,8 +51,14 @@ macro_rules! int8_tiers {
                     $crate::Tier::Avx512 => return pair512($($arg),*),
                     $crate::Tier::AvxVnni => return quad256($($arg),*),
                     $crate::Tier::Avx2 => return pair256($($arg),*),
-                    $crate::Tier::Portable => {}
+                    $crate::Tier::Portable | $crate::Tier::Neon | $crate::Tier::NeonDot => {}
                 }
+            }
+            #[cfg(target_arch = "aarch64")]
+            match isa.tier() {
+                $crate::Tier::NeonDot => return $kernel::<$crate::simd::QuadNeon>($($arg),*),
+                $crate::Tier::Neon => return $kernel::<$crate::simd::WideNeon>($($arg),*),
+                _ => {}
             }
             let _ = isa;
             $kernel::<$crate::simd::PortableDot>($($arg),*)

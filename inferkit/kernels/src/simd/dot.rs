@@ -6,11 +6,17 @@
 //! |---|---|---|---|---|
 //! | `Quad512`, `Quad256`, `PortableDot` | VPDPBUSD | 4 | plus 128, unsigned | as bytes |
 //! | `Pair512`, `Pair256` | widen, VPMADDWD | 2 | signed | as 16-bit numbers |
+//! | `QuadNeon`, `WideNeon` | SDOT, or SMULL and pairwise sums | 4 | signed | as bytes |
 //!
 //! The sum of 32 products fits 32 bits many times over, so every form is exact and all give the same integer.
 
 #![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::{QuadNeon, WideNeon};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 

@@ -43,19 +43,27 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(isa: Isa, kind: Kind) -> Self {
+    /// Of a weight of `n` rows.
+    pub(crate) fn new(isa: Isa, kind: Kind, n: usize) -> Self {
         let wide = isa.tier() >= Tier::Avx512;
         let pairs = matches!(isa.tier(), Tier::Avx2 | Tier::Avx512);
+        let signed = pairs || matches!(isa.tier(), Tier::Neon | Tier::NeonDot);
+        // The first layers of a convolutional network have 32 channels, for which a wide panel would be half empty.
+        let numbers = match (wide, n <= 32) {
+            (true, false) => 64,
+            (true, true) => 32,
+            (false, _) => 16,
+        };
         match kind {
             Kind::F32 => Self {
                 kind,
-                panel: if wide { 64 } else { 16 },
+                panel: numbers,
                 group: 1,
                 bias: 0,
             },
             Kind::Bf16 => Self {
                 kind,
-                panel: if wide { 64 } else { 16 },
+                panel: numbers,
                 group: 2,
                 bias: 0,
             },
@@ -63,7 +71,7 @@ impl Layout {
                 kind,
                 panel: if wide { 32 } else { 16 },
                 group: if pairs { 2 } else { 4 },
-                bias: if pairs { 0 } else { 0x80 },
+                bias: if signed { 0 } else { 0x80 },
             },
         }
     }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The kernels' tests for processors that this machine is not, where Debian's emulators run them (packages qemu-user,
+# gcc-aarch64-linux-gnu and libc6-dev-arm64-cross):
+#   aarch64     neon on a Cortex-A53, and neon_dot on a processor with everything that the emulator knows
+#   x86-64      portable and avx2 on a processor without AVX-512: emulators of Debian 12 know no wider vectors
+# The tiers with AVX-512 are tested on a processor that has them, by the ordinary tests. What is missing is said aloud.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped=0
+skip() {
+    echo "SKIPPED: $1"
+    skipped=$((skipped + 1))
+}
+
+tests_of() {
+    local target=$1 runner=$2
+    local name=${target^^}
+    name=${name//-/_}
+    env "CARGO_TARGET_${name}_RUNNER=$runner" cargo test --locked --quiet -p inferkit-kernels --lib --target "$target"
+}
+
+if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-gcc >/dev/null; then
+    skip "aarch64: install qemu-user, gcc-aarch64-linux-gnu and libc6-dev-arm64-cross"
+elif [ ! -d "$(rustc --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" ]; then
+    skip "aarch64: the toolchain has no standard library for it (rustup target add aarch64-unknown-linux-gnu)"
+else
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+    for processor in cortex-a53 max; do
+        echo "aarch64, $processor"
+        tests_of aarch64-unknown-linux-gnu "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $processor"
+    done
+fi
+
+if ! command -v qemu-x86_64 >/dev/null; then
+    skip "x86-64 without AVX-512: install qemu-user"
+else
+    echo "x86-64, Haswell"
+    tests_of x86_64-unknown-linux-gnu "qemu-x86_64 -cpu Haswell"
+fi
+[ "$skipped" -eq 0 ] || echo "$skipped of 2 processors were skipped"
