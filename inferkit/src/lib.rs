@@ -34,6 +34,7 @@ pub use doctor::inspect;
 pub use error::Cause;
 pub use error::Error;
 pub use error::HubFault;
+pub use error::InternalFault;
 pub use error::ModelFault;
 pub use error::RequestFault;
 pub use error::Result;

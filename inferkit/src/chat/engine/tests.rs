@@ -210,7 +210,7 @@ fn a_step_that_fails_ends_its_requests_and_no_others() {
     let error = first.error();
     assert_eq!(
         (error.code(), error.to_string().as_str()),
-        ("internal_error", "generation failed: the device has failed")
+        ("generation_failed", "generation failed: the device has failed")
     );
     second.read(100);
     assert_eq!(second.texts[0], alone(&prompt, 4));
