@@ -26,7 +26,12 @@ async fn a_path_is_its_own_download_once_its_files_are_there() {
     assert!(!hub.inventory(&missing, &FileSelection::safetensors()).unwrap().complete);
     let error = download(&hub, &missing).await.unwrap_err();
     assert_eq!(error.code(), "file_not_found");
-    assert!(error.to_string().contains("does not exist; put"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("does not exist, and a path is nobody's to download; put"),
+        "{error}"
+    );
 
     let model = Source::path(folder.path());
     assert_eq!(download(&hub, &model).await.unwrap_err().code(), "file_not_found");
