@@ -38,6 +38,13 @@ pub trait ModelWrapper: Send + Sync + 'static {
     /// When the models directory cannot be read.
     async fn files(&self) -> Result<FileInventory>;
 
+    /// Longest context in tokens that a load would give, by what the files say; `None` for models without one
+    /// and for files that cannot be read, which a load will tell. Asked only while the files are complete.
+    /// Reads as little of the disk as it can, never the network.
+    fn max_model_len(&self) -> Option<usize> {
+        None
+    }
+
     /// Makes all files present; files that are there already are kept.
     ///
     /// # Errors

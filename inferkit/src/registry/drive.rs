@@ -153,9 +153,12 @@ pub(super) async fn look(slot: &Slot) -> Result<Inspection> {
 pub(super) async fn inspect(key: &str, wrapper: &Arc<dyn ModelWrapper>, patience: Duration) -> Result<Inspection> {
     let wrapper = Arc::clone(wrapper);
     let work = async move {
+        let (info, files) = (wrapper.describe(), wrapper.files().await?);
+        let max_model_len = if files.complete { wrapper.max_model_len() } else { None };
         Ok(Inspection {
-            info: wrapper.describe(),
-            files: wrapper.files().await?,
+            info,
+            files,
+            max_model_len,
         })
     };
     Work::start(&tokio::runtime::Handle::current(), key, work)?

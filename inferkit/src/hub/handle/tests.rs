@@ -65,6 +65,11 @@ async fn offline_a_repository_is_its_cached_files_or_an_error() {
     std::fs::create_dir_all(&snapshot).unwrap();
     std::fs::write(snapshot.join("model.safetensors"), "x").unwrap();
     assert_eq!(download(&hub, &source).await.unwrap(), snapshot);
+    let inventory = hub.inventory(&source, &FileSelection::safetensors()).unwrap();
+    assert_eq!(
+        (inventory.complete, inventory.resolved_revision.as_deref()),
+        (true, Some(commit))
+    );
 
     let token = SecretString::from("hf_averyverysecrettoken1234");
     let status = hub.set_verified_token(token).await.unwrap();
