@@ -79,6 +79,7 @@ pub use registry::RuntimeStatus;
 pub use registry::UnloadOptions;
 pub use wrapper::DownloadOptions;
 pub use wrapper::FileInventory;
+pub use wrapper::Health;
 pub use wrapper::Job;
 pub use wrapper::LoadOptions;
 pub use wrapper::Loaded;

@@ -4,6 +4,7 @@
 //! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
 //! Unloading is not a method: dropping the [`Loaded`] frees everything.
 
+mod health;
 mod loaded;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ pub use crate::hub::FileInventory;
 pub use crate::hub::ModelFile;
 pub use crate::job::Job;
 pub use crate::job::Progress;
+pub use health::Health;
 pub use loaded::Loaded;
 pub use loaded::MemoryUse;
 

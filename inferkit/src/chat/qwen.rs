@@ -235,7 +235,11 @@ impl ModelWrapper for QwenModel {
         let (memory, dtype) = told
             .await
             .map_err(|_| Error::internal("a decoder was loaded and told nothing"))?;
-        Ok(Loaded::new(device.name(), dtype, memory).with_chat(Arc::new(TextChat::new(text, engine))))
+        let health = engine.admission().health().clone();
+        let chat = Arc::new(TextChat::new(text, engine));
+        Ok(Loaded::new(device.name(), dtype, memory)
+            .with_health(health)
+            .with_chat(chat))
     }
 }
 

@@ -136,7 +136,7 @@ const fn is_timeout(error: &Error) -> bool {
 }
 
 /// Drops the weights, which may take long, on a thread of its own.
-async fn discard<T: Send + 'static>(slot: &Slot, weights: T) -> Result<()> {
+pub(super) async fn discard<T: Send + 'static>(slot: &Slot, weights: T) -> Result<()> {
     let work = Work::start(&slot.runtime, &slot.key, async move {
         drop(weights);
         Ok(())

@@ -143,7 +143,7 @@ impl Slot {
     }
 
     /// Tells every observer how the model stands.
-    fn tell(&self, core: &mut Core) {
+    pub(super) fn tell(&self, core: &mut Core) {
         core.told_at = Instant::now();
         let status = core.status(&self.key, &self.policy);
         self.shared.events.tell(|| Event::Model(Box::new(status.clone())));
@@ -260,6 +260,7 @@ impl Slot {
             core.last_used.0 = Instant::now();
             let serving = Serving::new(loaded);
             self.watch_idleness(Arc::downgrade(&serving.loaded));
+            self.watch_health(&serving.loaded);
             core.serving = Some(serving);
         }
         if core.serving.is_none() {
@@ -279,6 +280,14 @@ impl Slot {
             operation.progress = running.job.progress().borrow().clone();
             operation.error = error;
         });
+        // It may have broken while it was to be unloaded and was not.
+        if let Some(reason) = core
+            .serving
+            .as_ref()
+            .and_then(|serving| serving.loaded.health.failure())
+        {
+            self.break_down(&mut core, reason);
+        }
     }
 
     /// Takes in what the wrapper tells of the model while nothing runs.

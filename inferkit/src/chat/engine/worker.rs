@@ -130,6 +130,9 @@ impl Worker {
     fn close(&mut self, ending: &Ending) {
         let (refusal, end) = ending.errors();
         self.ledger.close(refusal);
+        if let Ending::Panic(_) = ending {
+            self.ledger.health().fail(end.clone());
+        }
         for id in self.requests.keys().copied().collect::<Vec<_>>() {
             self.end(id, Some(Err(end.clone())));
         }
