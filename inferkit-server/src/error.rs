@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use inferkit::Error;
+use inferkit::InternalFault;
 use poem::Response;
 use poem::error::ResponseError;
 use poem::http::HeaderValue;
@@ -118,6 +119,15 @@ impl ApiError {
         Self::new(
             "internal_error",
             "something went wrong inside the server; its log says what, by the request id",
+        )
+    }
+
+    /// The failure of a step of an answer; `detail` goes to the log and not to the caller.
+    fn generation_failed(detail: impl std::fmt::Display) -> Self {
+        tracing::error!(error.code = "generation_failed", error.message = %detail, "generation failed");
+        Self::new(
+            "generation_failed",
+            "generation failed inside the model; the server's log says why, by the request id",
         )
     }
 
@@ -335,6 +345,10 @@ impl From<Error> for ApiError {
                 "busy" | "disk_full" | "cancelled" | "timeout" => "model_failed",
                 code => code,
             },
+            Error::Internal {
+                code: InternalFault::GenerationFailed,
+                ..
+            } => return Self::generation_failed(describe(&error)),
             _ => return Self::internal(describe(&error)),
         };
         let mut answer = Self::new(code, without_folders(&error.to_string()));
@@ -433,6 +447,7 @@ mod tests {
                 503,
             ),
             (Error::internal("/secret/path"), "internal_error", 500),
+            (Error::generation_failed("/secret/path"), "generation_failed", 500),
         ];
         for (error, code, status) in cases {
             let answer = ApiError::from(error);

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::PoisonError;
-use std::sync::RwLock;
 
 use inferkit::Dependency;
 use inferkit::DiskRole;
@@ -16,6 +14,7 @@ use inferkit::MonitorOptions;
 use inferkit::Result;
 use inferkit::TokenStore;
 use secrecy::SecretString;
+use tokio::sync::watch;
 
 use crate::config::Config;
 
@@ -26,7 +25,7 @@ pub struct Platform {
     pub hub: Hub,
     /// Processor, memory, disks, GPUs.
     pub monitor: Monitor,
-    dependencies: RwLock<Arc<Vec<Dependency>>>,
+    dependencies: watch::Sender<Arc<Vec<Dependency>>>,
     options: InspectOptions,
 }
 
@@ -53,14 +52,19 @@ impl Platform {
         Ok(Self {
             hub,
             monitor: Monitor::start(disks)?,
-            dependencies: RwLock::default(),
+            dependencies: watch::Sender::default(),
             options,
         })
     }
 
     /// What was found when the process last looked; empty in the first moments.
     pub fn dependencies(&self) -> Arc<Vec<Dependency>> {
-        self.dependencies.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.dependencies.borrow().clone()
+    }
+
+    /// Tells when what is found has changed.
+    pub fn watch_dependencies(&self) -> watch::Receiver<Arc<Vec<Dependency>>> {
+        self.dependencies.subscribe()
     }
 
     /// Looks at all that the process needs. Blocks; call it off the async threads.
@@ -70,7 +74,11 @@ impl Platform {
             options = options.with_gpu(sample.gpu.clone());
         }
         let found = Arc::new(inferkit::inspect(&options));
-        *self.dependencies.write().unwrap_or_else(PoisonError::into_inner) = found.clone();
+        self.dependencies.send_if_modified(|known| {
+            let changed = *known != found;
+            known.clone_from(&found);
+            changed
+        });
         found
     }
 }

@@ -69,6 +69,8 @@ pub enum Error {
     /// A bug in this library or a failed device: an invariant does not hold.
     #[error("{message}")]
     Internal {
+        /// What it happened in.
+        code: InternalFault,
         /// The broken invariant.
         message: String,
         /// The error beneath, if there is one.
@@ -171,6 +173,16 @@ codes! {
 }
 
 codes! {
+    /// What a failure of ours happened in.
+    InternalFault {
+        /// Anywhere.
+        InternalError = "internal_error",
+        /// A step of computing an answer: of this answer, or of all that were computed together.
+        GenerationFailed = "generation_failed",
+    }
+}
+
+codes! {
     /// What is missing at this moment.
     UnavailableFault {
         /// The model is on its way.
@@ -250,7 +262,17 @@ impl Error {
     /// A broken invariant of this library.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::Internal {
+            code: InternalFault::InternalError,
             message: message.into(),
+            source: None,
+        }
+    }
+
+    /// A failed step of computing an answer; `cause` says what failed in it.
+    pub fn generation_failed(cause: impl std::fmt::Display) -> Self {
+        Self::Internal {
+            code: InternalFault::GenerationFailed,
+            message: format!("generation failed: {cause}"),
             source: None,
         }
     }
@@ -292,7 +314,7 @@ impl Error {
             Self::BadModel { code, .. } => code.as_str(),
             Self::Hub { code, .. } => code.as_str(),
             Self::Unavailable { code, .. } => code.as_str(),
-            Self::Internal { .. } => "internal_error",
+            Self::Internal { code, .. } => code.as_str(),
         }
     }
 
@@ -358,6 +380,12 @@ mod tests {
         let error = Error::bad_model("model.safetensors: header").with_source(std::io::Error::other("short read"));
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!((error.code(), cause.as_deref()), ("bad_model", Some("short read")));
+
+        let error = Error::generation_failed("the device has failed");
+        assert_eq!(
+            (error.code(), error.to_string().as_str()),
+            ("generation_failed", "generation failed: the device has failed")
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
 //! Unloading is not a method: dropping the [`Loaded`] frees everything.
 
+mod health;
 mod loaded;
 
 use async_trait::async_trait;
@@ -20,6 +21,7 @@ pub use crate::hub::FileInventory;
 pub use crate::hub::ModelFile;
 pub use crate::job::Job;
 pub use crate::job::Progress;
+pub use health::Health;
 pub use loaded::Loaded;
 pub use loaded::MemoryUse;
 
@@ -38,6 +40,13 @@ pub trait ModelWrapper: Send + Sync + 'static {
     /// # Errors
     /// When the models directory cannot be read.
     async fn files(&self) -> Result<FileInventory>;
+
+    /// Longest context in tokens that a load would give, by what the files say; `None` for models without one
+    /// and for files that cannot be read, which a load will tell. Asked only while the files are complete.
+    /// Reads as little of the disk as it can, never the network.
+    fn max_model_len(&self) -> Option<usize> {
+        None
+    }
 
     /// Makes all files present; files that are there already are kept.
     ///

@@ -114,6 +114,9 @@ macro_rules! integers {
                 Node::Float(value) if value.fract() == 0.0 && value.abs() < EXACT_INTEGERS => {
                     visitor.visit_i64(*value as i64)
                 }
+                Node::Float(value) if value.fract() == 0.0 => {
+                    Err(Fault::invalid_value(self.unexpected(), &"a whole number of ordinary size"))
+                }
                 _ => self.deserialize_any(visitor),
             }
         }

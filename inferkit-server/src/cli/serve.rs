@@ -171,6 +171,14 @@ fn tell_missing(app: &App) {
     for model in app.registry.statuses() {
         if model.policy.on_demand != OnDemand::Never && !model.files.complete {
             let source = model.info.source.to_string();
+            if model.info.source.repository().is_none() {
+                tracing::info!(
+                    model = model.key,
+                    source,
+                    "the model's files are not at its path: put them there, or name a repository of the hub as its source"
+                );
+                continue;
+            }
             let command = format!("inferkit-server models pull {}", model.key);
             tracing::info!(
                 model = model.key,

@@ -16,6 +16,7 @@ use crate::config::settings;
 use crate::config::toml_file;
 use crate::config::values::Origin;
 use crate::config::values::Values;
+use crate::error::shown;
 
 /// Largest configuration file.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -69,8 +70,25 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         .unwrap_or("models")
         .to_owned();
     builtin::add(&mut values, Path::new(&models_dir))?;
+    check_models_of_flags(&sources.flags, &values)?;
     values.fill_defaults();
     settings::build(values, files, &sources.env)
+}
+
+/// A flag switches models that exist; it cannot make one.
+fn check_models_of_flags(flags: &[(String, Value, &'static str)], values: &Values) -> Result<(), ConfigError> {
+    let is_model = |key: &String| values.get(&format!("models.{key}.source")).is_some();
+    let unknown = flags.iter().find_map(|(path, _, flag)| {
+        let key = path.strip_prefix("models.")?.rsplit_once('.')?.0.to_owned();
+        (!is_model(&key)).then_some((key, flag))
+    });
+    let Some((key, flag)) = unknown else { return Ok(()) };
+    let known: Vec<String> = values.models().into_iter().filter(is_model).collect();
+    Err(ConfigError::Combination(format!(
+        "{flag} {}: there is no model of that key; there are {}",
+        shown(&key),
+        known.join(", ")
+    )))
 }
 
 fn read_file(sources: &Sources, values: &mut Values) -> Result<Vec<PathBuf>, ConfigError> {

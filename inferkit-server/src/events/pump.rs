@@ -41,6 +41,7 @@ pub async fn pump(app: Arc<App>, mut log: broadcast::Receiver<LogLine>) {
     let mut registry = app.registry.events();
     let mut samples = app.platform.monitor.watch();
     let mut token = app.platform.hub.tokens().watch();
+    let mut dependencies = app.platform.watch_dependencies();
     let mut ticks = tokio::time::interval(TICK);
     let stopping = app.life().stopping();
     let mut paced = Paced::default();
@@ -53,6 +54,7 @@ pub async fn pump(app: Arc<App>, mut log: broadcast::Receiver<LogLine>) {
             },
             _ = ticks.tick() => paced.flush(&app, Instant::now()),
             Ok(()) = samples.changed() => app.events.push("sample", admin::sample_json(&app)),
+            Ok(()) = dependencies.changed() => app.events.push("dependencies", admin::dependencies_json(&app)),
             Ok(()) = token.changed() => app.events.push("hf_token", admin::token_json(&app)),
             Ok(line) = log.recv() => {
                 app.events.push("log", serde_json::to_string(&line).unwrap_or_default());

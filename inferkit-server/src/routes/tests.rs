@@ -331,12 +331,19 @@ async fn what_happens_to_a_model_is_told_and_the_end_too() {
     let pumping = tokio::spawn(crate::events::pump(app.clone(), warnings));
     tokio::task::yield_now().await;
     let client = testing::client(&app);
-    let mut told = stream(client.get("/api/admin/events?topics=operation,shutdown").send().await);
+    let mut told = stream(
+        client
+            .get("/api/admin/events?topics=operation,dependencies,shutdown")
+            .send()
+            .await,
+    );
     assert_eq!(event(&mut told).await.0, "snapshot");
     let handle = app.registry.get("qwen").unwrap();
     let operation = handle.load(inferkit::LoadOptions::default()).unwrap();
     handle.wait(&operation.id).await.unwrap();
     assert_eq!(event(&mut told).await.0, "operation");
+    client.get("/api/admin/dependencies").send().await.assert_status_is_ok();
+    while event(&mut told).await.0 != "dependencies" {}
     app.life().stop();
     pumping.await.unwrap();
     while event(&mut told).await.0 != "shutdown" {}

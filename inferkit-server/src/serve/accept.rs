@@ -15,7 +15,9 @@ use hyper_util::server::conn::auto::Builder;
 use poem::Endpoint;
 use poem::EndpointExt;
 use poem::Response;
+use poem::http::HeaderValue;
 use poem::http::Version;
+use poem::http::header;
 use poem::http::uri::Scheme;
 use poem::listener::Acceptor;
 use poem::web::LocalAddr;
@@ -25,6 +27,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::config::Limits;
 use crate::life::Life;
@@ -41,6 +44,9 @@ const MAX_HEAD_BUFFER: usize = 64 * 1024;
 const MAX_STREAMS: u32 = 100;
 /// Time that ended streams have to say so.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long open connections are kept when the server stops and nothing runs, so that a request which is
+/// on its way is told to go elsewhere instead of finding its connection closed.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Where a connection comes from.
 #[derive(Clone)]
@@ -51,6 +57,9 @@ struct Peer {
 }
 
 /// Serves `app` until the process's life stops, then lets what runs finish in its time.
+///
+/// Until then, and for at least a second, connections that are open stay so: a request that comes on one
+/// of them is the front's to refuse, and its answer is the connection's last.
 pub async fn serve(
     listening: Listening,
     app: impl Endpoint<Output = Response> + 'static,
@@ -62,7 +71,9 @@ pub async fn serve(
         app: Box::new(app.boxed()),
         builder: builder(),
         limits: limits.clone(),
+        stopping: life.stopping(),
         closing: CancellationToken::new(),
+        requests: TaskTracker::new(),
         refused: AtomicU64::new(0),
     });
     let (connections, slots) = (TaskTracker::new(), Arc::new(Semaphore::new(limits.max_connections)));
@@ -87,17 +98,15 @@ pub async fn serve(
         });
     }
     drop((acceptor, socket_file));
-    server.closing.cancel();
     connections.close();
-    if tokio::time::timeout(limits.shutdown_timeout, connections.wait())
-        .await
-        .is_err()
-    {
+    let ended = server.finish(&connections);
+    if tokio::time::timeout(limits.shutdown_timeout, ended).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
             "requests outlast limits.shutdown_timeout and are ended"
         );
         life.end();
+        server.closing.cancel();
         let _ = tokio::time::timeout(FAREWELL, connections.wait()).await;
     }
 }
@@ -106,7 +115,11 @@ struct Server {
     app: Box<poem::endpoint::BoxEndpoint<'static, Response>>,
     builder: Builder<TokioExecutor>,
     limits: Limits,
+    /// Cancelled when an answer is to be the last of its connection.
+    stopping: CancellationToken,
+    /// Cancelled when connections close that nothing runs on.
     closing: CancellationToken,
+    requests: TaskTracker,
     refused: AtomicU64,
 }
 
@@ -126,6 +139,19 @@ fn builder() -> Builder<TokioExecutor> {
 }
 
 impl Server {
+    /// Returns once all connections have ended: those that nothing runs on are closed when no request is
+    /// left on any of them.
+    async fn finish(&self, connections: &TaskTracker) {
+        self.requests.close();
+        let quiet = async { tokio::join!(tokio::time::sleep(LAST_REQUESTS), self.requests.wait()) };
+        tokio::select! {
+            _ = quiet => {}
+            () = connections.wait() => {}
+        }
+        self.closing.cancel();
+        connections.wait().await;
+    }
+
     async fn connection(self: Arc<Self>, socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: Peer) {
         let clock = Arc::new(Clock::new(self.limits.head_timeout, self.limits.idle_timeout));
         let socket = Watched::new(socket, clock.clone(), self.limits.write_timeout);
@@ -154,11 +180,20 @@ impl Server {
         clock: &Arc<Clock>,
         peer: Peer,
     ) -> hyper::Response<http_body_util::combinators::BoxBody<bytes::Bytes, std::io::Error>> {
-        clock.request_began(request.version() >= Version::HTTP_2);
-        let in_flight = WhileAnswering::new(InFlight(clock.clone()));
+        let is_http2 = request.version() >= Version::HTTP_2;
+        clock.request_began(is_http2);
+        let in_flight = WhileAnswering::new(InFlight {
+            clock: clock.clone(),
+            _counted: self.requests.token(),
+        });
         let mut request = poem::Request::from((request, peer.local, peer.remote, peer.scheme));
         request.set_data(in_flight);
-        self.app.get_response(request).await.into()
+        let mut response = self.app.get_response(request).await;
+        if self.stopping.is_cancelled() && !is_http2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response.into()
     }
 
     fn count_refused(&self) {
@@ -170,10 +205,13 @@ impl Server {
 }
 
 /// A request that is at work on a connection.
-struct InFlight(Arc<Clock>);
+struct InFlight {
+    clock: Arc<Clock>,
+    _counted: TaskTrackerToken,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.request_ended();
+        self.clock.request_ended();
     }
 }

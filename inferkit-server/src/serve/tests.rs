@@ -253,6 +253,68 @@ async fn a_stopping_server_finishes_what_runs_and_takes_nothing_new() {
     );
 }
 
+/// Answers like the server, but for one path that takes its time.
+fn slow_beside(app: &Arc<App>) -> impl Endpoint<Output = Response> + 'static {
+    let served = Arc::new(app.endpoint());
+    poem::endpoint::make(move |request| {
+        let served = served.clone();
+        async move {
+            if request.uri().path() == "/slow" {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                return Ok(Response::builder().body("slow"));
+            }
+            served.call(request).await
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_stopping_server_tells_new_requests_on_open_connections_to_go_elsewhere() {
+    let app = testing::app("[server]\nbind = \"127.0.0.1:0\"\n").await;
+    let endpoint = slow_beside(&app);
+    let server = start_with(app, endpoint).await;
+    let (mut kept, mut quiet, mut running) = (server.connect().await, server.connect().await, server.connect().await);
+    for stream in [&mut kept, &mut quiet] {
+        stream.write_all(HEALTH.as_bytes()).await.unwrap();
+        let answer = read_until(stream, "\"ok\"}").await;
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
+    running
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.app.life().stop();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+
+    kept.write_all(b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = read_all(&mut kept).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.contains("server_shutting_down"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("retry-after: 5") && answer.contains("connection: close"),
+        "{answer}"
+    );
+    let answer = read_all(&mut running).await;
+    assert!(
+        answer.ends_with("slow") && answer.contains("connection: close"),
+        "what runs ends, and its connection with it: {answer}"
+    );
+    assert_eq!(
+        read_all(&mut quiet).await,
+        "",
+        "an idle connection is closed at the end"
+    );
+    tokio::time::timeout(Duration::from_secs(2), server.served)
+        .await
+        .expect("the server has ended")
+        .unwrap();
+}
+
 #[tokio::test]
 async fn what_outlasts_the_shutdown_is_ended() {
     let (sender, dropped) = oneshot::channel();

@@ -152,6 +152,11 @@ impl QwenModel {
         }
     }
 
+    /// Longest prompt and answer in tokens, memory permitting.
+    fn longest_context(&self, source: &DecoderSource) -> usize {
+        memory::longest_context(self.options.max_model_len, source.config().max_positions)
+    }
+
     fn engine_config(&self) -> EngineConfig {
         let default = EngineConfig::default();
         EngineConfig {
@@ -179,6 +184,11 @@ impl ModelWrapper for QwenModel {
         self.hub.inventory(&self.source, &self.selection())
     }
 
+    fn max_model_len(&self) -> Option<usize> {
+        let source = DecoderSource::open(&self.located().ok()?).ok()?;
+        Some(self.longest_context(&source))
+    }
+
     async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()> {
         self.hub
             .download(&self.source, &self.selection(), options, job)
@@ -200,8 +210,7 @@ impl ModelWrapper for QwenModel {
         let plan = memory::plan(
             &source.memory(&device, dtype)?,
             &memory::Wish {
-                max_model_len: self.options.max_model_len.unwrap_or(memory::LONGEST_BY_DEFAULT),
-                made_for: source.config().max_positions,
+                max_model_len: self.longest_context(&source),
                 budget: self.options.memory_budget,
                 block_size: device.block_size(),
                 force: options.force,
@@ -226,7 +235,11 @@ impl ModelWrapper for QwenModel {
         let (memory, dtype) = told
             .await
             .map_err(|_| Error::internal("a decoder was loaded and told nothing"))?;
-        Ok(Loaded::new(device.name(), dtype, memory).with_chat(Arc::new(TextChat::new(text, engine))))
+        let health = engine.admission().health().clone();
+        let chat = Arc::new(TextChat::new(text, engine));
+        Ok(Loaded::new(device.name(), dtype, memory)
+            .with_health(health)
+            .with_chat(chat))
     }
 }
 

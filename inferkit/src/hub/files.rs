@@ -10,12 +10,18 @@ pub struct FileInventory {
     pub files: Vec<ModelFile>,
     /// Whether all files that loading needs are present.
     pub complete: bool,
+    /// The commit that the source's revision was last seen at, where the files are a repository's.
+    pub resolved_revision: Option<String>,
 }
 
 impl FileInventory {
     /// An inventory of `files`, which are all that is needed when `complete`.
     pub const fn new(files: Vec<ModelFile>, complete: bool) -> Self {
-        Self { files, complete }
+        Self {
+            files,
+            complete,
+            resolved_revision: None,
+        }
     }
 
     /// Number of files present.

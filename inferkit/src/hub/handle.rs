@@ -164,9 +164,11 @@ impl Hub {
             Source::Hub { repository, revision } => {
                 let cache = RepositoryCache::new(&self.shared.models_dir, repository)?;
                 let commit = cache.commit_of(repository::checked_revision(revision)?);
-                Ok(commit
-                    .map(|commit| cache.inventory(&commit, selection))
-                    .unwrap_or_default())
+                let inventory = commit.as_deref().map(|commit| cache.inventory(commit, selection));
+                Ok(FileInventory {
+                    resolved_revision: commit,
+                    ..inventory.unwrap_or_default()
+                })
             }
         }
     }

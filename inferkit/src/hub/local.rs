@@ -36,7 +36,8 @@ pub(super) fn inventory(path: &Path, selection: &FileSelection) -> Result<FileIn
 pub(super) fn locate(path: &Path, selection: &FileSelection) -> Result<PathBuf> {
     let incomplete = |what: &str| {
         let message = format!(
-            "{} {what}; put the model's files there or correct its source",
+            "{} {what}, and a path is nobody's to download; put the model's files there, or name a repository of the \
+             hub as its source",
             path.display()
         );
         Error::hub(HubFault::FileNotFound, message)

@@ -137,7 +137,7 @@ const fn is_timeout(error: &Error) -> bool {
 }
 
 /// Drops the weights, which may take long, on a thread of its own.
-async fn discard<T: Send + 'static>(slot: &Slot, weights: T) -> Result<()> {
+pub(super) async fn discard<T: Send + 'static>(slot: &Slot, weights: T) -> Result<()> {
     let work = Work::start(&slot.runtime, &slot.key, async move {
         drop(weights);
         Ok(())
@@ -154,9 +154,12 @@ pub(super) async fn look(slot: &Slot) -> Result<Inspection> {
 pub(super) async fn inspect(key: &str, wrapper: &Arc<dyn ModelWrapper>, patience: Duration) -> Result<Inspection> {
     let wrapper = Arc::clone(wrapper);
     let work = async move {
+        let (info, files) = (wrapper.describe(), wrapper.files().await?);
+        let max_model_len = if files.complete { wrapper.max_model_len() } else { None };
         Ok(Inspection {
-            info: wrapper.describe(),
-            files: wrapper.files().await?,
+            info,
+            files,
+            max_model_len,
         })
     };
     Work::start(&tokio::runtime::Handle::current(), key, work)?

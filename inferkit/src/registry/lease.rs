@@ -52,7 +52,8 @@ impl Lease {
         &self.claim.0.key
     }
 
-    /// Returns once the model is unloaded by force; the holder then ends its work and drops the lease.
+    /// Returns once the model is unloaded by force or has failed ([`Lease::failure`] tells which); the holder
+    /// then ends its work and drops the lease.
     ///
     /// ```
     /// # async fn answer(lease: &inferkit::Lease) -> inferkit::Result<()> {
@@ -65,6 +66,11 @@ impl Lease {
     /// ```
     pub async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+
+    /// Why the model can serve no more, if it has failed.
+    pub fn failure(&self) -> Option<Error> {
+        self.loaded.health.failure()
     }
 
     /// The model for conversation.

@@ -29,6 +29,8 @@ pub(super) enum Input {
     Ask(Ask),
     /// The running operation has ended; `complete`: whether all files are present.
     Ended { ending: Ending, complete: bool },
+    /// The loaded model can serve no more; `complete`: whether all files are present.
+    Broke { complete: bool },
     /// Somebody has looked at the files.
     Files { complete: bool },
 }
@@ -105,6 +107,16 @@ impl State {
         match input {
             Input::Ask(ask) => self.asked(ask),
             Input::Ended { ending, complete } => self.ended(ending, complete),
+            Input::Broke { complete } => match self {
+                Self::Loaded => Step::Become(Self::Failed { complete }),
+                // An unload frees it anyway; if that is given up, its end asks again.
+                Self::Unloading
+                | Self::NotDownloaded
+                | Self::Downloading
+                | Self::Unloaded
+                | Self::Loading
+                | Self::Failed { .. } => Step::Stay,
+            },
             Input::Files { complete } => match self {
                 Self::NotDownloaded | Self::Unloaded => Step::Become(Self::at_rest(complete)),
                 Self::Failed { .. } => Step::Become(Self::Failed { complete }),

@@ -15,6 +15,7 @@ mod drive;
 mod ensure;
 mod event;
 mod handle;
+mod health;
 mod journal;
 mod lease;
 mod machine;

@@ -51,6 +51,8 @@ pub(super) enum Outcome {
 pub(super) struct Inspection {
     pub(super) info: ModelInfo,
     pub(super) files: FileInventory,
+    /// Longest context that the files allow, in tokens.
+    pub(super) max_model_len: Option<usize>,
 }
 
 impl Request {

@@ -21,7 +21,7 @@ pub(super) struct Serving {
     pub(super) loaded: Arc<Loaded>,
     pub(super) since: SystemTime,
     /// Tells the leases to come to an end.
-    ended: CancellationToken,
+    pub(super) ended: CancellationToken,
 }
 
 impl Serving {

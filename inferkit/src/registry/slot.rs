@@ -73,6 +73,8 @@ pub(super) struct Core {
     pub(super) state: State,
     pub(super) info: ModelInfo,
     pub(super) files: FileInventory,
+    /// Longest context that the files allow, in tokens.
+    pub(super) max_model_len: Option<usize>,
     pub(super) running: Option<Running>,
     /// Present while the state is `Loaded`, and while `Unloading` until the weights are dropped.
     pub(super) serving: Option<Serving>,
@@ -99,6 +101,7 @@ impl Slot {
             state: State::at_rest(seen.files.complete),
             info: seen.info,
             files: seen.files,
+            max_model_len: seen.max_model_len,
             running: None,
             serving: None,
             leases: 0,
@@ -140,7 +143,7 @@ impl Slot {
     }
 
     /// Tells every observer how the model stands.
-    fn tell(&self, core: &mut Core) {
+    pub(super) fn tell(&self, core: &mut Core) {
         core.told_at = Instant::now();
         let status = core.status(&self.key, &self.policy);
         self.shared.events.tell(|| Event::Model(Box::new(status.clone())));
@@ -233,8 +236,7 @@ impl Slot {
     pub(super) fn finish(self: &Arc<Self>, running: &Running, outcome: Outcome, seen: Option<Inspection>) {
         let mut core = self.core();
         if let Some(seen) = seen {
-            core.info = seen.info;
-            core.files = seen.files;
+            core.take_in(seen);
         }
         let kind = running.entry.borrow().kind;
         let (mut error, loaded) = match outcome {
@@ -258,6 +260,7 @@ impl Slot {
             core.last_used.0 = Instant::now();
             let serving = Serving::new(loaded);
             self.watch_idleness(Arc::downgrade(&serving.loaded));
+            self.watch_health(&serving.loaded);
             core.serving = Some(serving);
         }
         if core.serving.is_none() {
@@ -277,6 +280,14 @@ impl Slot {
             operation.progress = running.job.progress().borrow().clone();
             operation.error = error;
         });
+        // It may have broken while it was to be unloaded and was not.
+        if let Some(reason) = core
+            .serving
+            .as_ref()
+            .and_then(|serving| serving.loaded.health.failure())
+        {
+            self.break_down(&mut core, reason);
+        }
     }
 
     /// Takes in what the wrapper tells of the model while nothing runs.
@@ -289,10 +300,10 @@ impl Slot {
             Step::Become(state) => state,
             Step::Stay | Step::Join | Step::Begin(_) | Step::Refuse(_) => core.state,
         };
-        if (state, &seen.info, &seen.files) != (core.state, &core.info, &core.files) {
+        let known = (core.state, &core.info, &core.files, core.max_model_len);
+        if (state, &seen.info, &seen.files, seen.max_model_len) != known {
             core.state = state;
-            core.info = seen.info;
-            core.files = seen.files;
+            core.take_in(seen);
             self.tell(&mut core);
         }
     }
@@ -349,13 +360,25 @@ impl Core {
             device: loaded.map(|loaded| loaded.device.clone()),
             dtype: loaded.map(|loaded| loaded.dtype.clone()),
             memory: loaded.map(|loaded| loaded.memory),
-            max_model_len: loaded.and_then(|loaded| loaded.max_model_len),
+            max_model_len: match loaded {
+                Some(loaded) => loaded.max_model_len,
+                None => self.max_model_len,
+            },
             loaded_at: self.serving.as_ref().map(|serving| serving.since),
             last_used_at: self.last_used.1,
             active_requests: self.leases,
+            queued_requests: loaded
+                .and_then(|loaded| loaded.chat.as_ref())
+                .map(|chat| chat.queue().waiting),
             operation: self.running.as_ref().map(|running| running.entry.borrow().id.clone()),
             error: self.error.clone(),
         }
+    }
+
+    fn take_in(&mut self, seen: Inspection) {
+        self.info = seen.info;
+        self.files = seen.files;
+        self.max_model_len = seen.max_model_len;
     }
 
     /// Whether what runs was wanted by `origin`.

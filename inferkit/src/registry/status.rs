@@ -62,7 +62,7 @@ pub struct ModelStatus {
     pub dtype: Option<String>,
     /// The memory it takes, while loaded.
     pub memory: Option<MemoryUse>,
-    /// Longest context in tokens, while loaded.
+    /// Longest context in tokens, for models that have one; before the load, what the files allow.
     pub max_model_len: Option<usize>,
     /// Since when it is loaded.
     pub loaded_at: Option<SystemTime>,
@@ -70,6 +70,8 @@ pub struct ModelStatus {
     pub last_used_at: Option<SystemTime>,
     /// Leases that are alive.
     pub active_requests: usize,
+    /// Requests in line, while a model is loaded that tells.
+    pub queued_requests: Option<usize>,
     /// The operation that is running, by its id.
     pub operation: Option<String>,
     /// Why the last operation did not succeed.

@@ -6,6 +6,7 @@ use crate::task::ChatModel;
 use crate::task::DiarizationModel;
 use crate::task::EmbeddingModel;
 use crate::task::TranscriptionModel;
+use crate::wrapper::Health;
 
 /// A model in memory. Dropping it frees everything it holds.
 ///
@@ -21,6 +22,8 @@ pub struct Loaded {
     pub memory: MemoryUse,
     /// Longest context in tokens, for models that have one.
     pub max_model_len: Option<usize>,
+    /// Whether it can still serve; the registry acts on it.
+    pub health: Health,
     /// Conversation.
     pub chat: Option<Arc<dyn ChatModel>>,
     /// Text to vector.
@@ -39,11 +42,19 @@ impl Loaded {
             dtype: dtype.into(),
             memory,
             max_model_len: None,
+            health: Health::new(),
             chat: None,
             embedding: None,
             transcription: None,
             diarization: None,
         }
+    }
+
+    /// Watches `health`, of which the model's own threads keep clones: once they say that the model can
+    /// serve no more, the registry shows it as `failed` and drops it.
+    #[must_use]
+    pub fn with_health(self, health: Health) -> Self {
+        Self { health, ..self }
     }
 
     /// Offers conversation.

@@ -14,6 +14,7 @@ use futures_util::stream;
 use inferkit::DownloadOptions;
 use inferkit::Error;
 use inferkit::FileInventory;
+use inferkit::Health;
 use inferkit::Job;
 use inferkit::LoadOptions;
 use inferkit::Loaded;
@@ -73,6 +74,8 @@ pub(crate) struct Fake {
     pub(crate) threads: Mutex<Option<Threads>>,
     /// Opened by the test for acts that wait.
     pub(crate) gate: Semaphore,
+    /// Of the newest load.
+    health: Mutex<Health>,
     /// Of the newest load; `None` before the first.
     weights: Mutex<Option<Weak<Weights>>>,
     /// Duties at work, and the most there ever were at once.
@@ -103,6 +106,7 @@ impl Fake {
             loads: AtomicUsize::new(0),
             threads: Mutex::default(),
             gate: Semaphore::new(0),
+            health: Mutex::default(),
             weights: Mutex::default(),
             at_work: AtomicUsize::new(0),
             most_at_work: AtomicUsize::new(0),
@@ -121,6 +125,11 @@ impl Fake {
 
     pub(crate) fn set_present(&self, present: bool) {
         self.present.store(present, Ordering::SeqCst);
+    }
+
+    /// The health of the newest load, as a thread of the model would hold it.
+    pub(crate) fn health(&self) -> Health {
+        self.health.lock().unwrap().clone()
     }
 
     /// Lets one waiting act go on.
@@ -237,7 +246,11 @@ impl ModelWrapper for Fake {
         let weights = Arc::new(Weights);
         *self.weights.lock().unwrap() = Some(Arc::downgrade(&weights));
         let memory = MemoryUse::new(BYTES / 2, BYTES / 2);
-        Ok(Loaded::new("cpu", "f32", memory).with_chat(Arc::new(Mute { _weights: weights })))
+        let health = Health::new();
+        *self.health.lock().unwrap() = health.clone();
+        Ok(Loaded::new("cpu", "f32", memory)
+            .with_health(health)
+            .with_chat(Arc::new(Mute { _weights: weights })))
     }
 }
 

@@ -99,6 +99,8 @@ fn nothing_outside_tests_may_panic_by_intent() {
     let found: Vec<_> = ["inferkit", "inferkit-server"]
         .iter()
         .flat_map(|folder| production(folder))
+        // What a fuzzer looks for is a panic.
+        .filter(|source| !source.path.ends_with("fuzzing.rs"))
         .flat_map(|source| rules::words(&source, rules::PANICS))
         .collect();
     assert_none(&found, "return an error that names the broken invariant");

@@ -90,6 +90,11 @@ fn a_whole_float_is_an_integer_and_a_broken_one_is_not() {
         fault(r#"{"model":"m","options":{"count":5000000000.0}}"#).0,
         "invalid_value"
     );
+    for count in ["1e30", "99999999999999999999999"] {
+        let (code, _, message) = fault(&format!(r#"{{"model":"m","options":{{"count":{count}}}}}"#));
+        assert_eq!(code, "invalid_value", "{message}");
+        assert!(message.contains("of ordinary size"), "{message}");
+    }
     assert_eq!(fault(r#"{"model":"m","options":{"ratio":1e300}}"#).0, "invalid_value");
 }
 

@@ -34,6 +34,19 @@ fn error(file: &str, env: &[(&str, &str)]) -> String {
 }
 
 #[test]
+fn a_flag_for_a_model_that_is_not_there_names_those_that_are() {
+    let preload = |key: &str| Sources {
+        flags: vec![(format!("models.{key}.preload"), Value::from(true), "--preload")],
+        ..Sources::default()
+    };
+    assert!(load(&preload("qwen")).unwrap().models["qwen"].policy.preload);
+    assert_eq!(
+        load(&preload("nope")).unwrap_err().to_string(),
+        "--preload nope: there is no model of that key; there are canary, pyannote, qwen"
+    );
+}
+
+#[test]
 fn without_anything_the_defaults_and_the_three_models_are_there() {
     let config = load(&Sources::default()).unwrap();
     assert_eq!(config.server.bind, Bind::Tcp("127.0.0.1:8080".parse().unwrap()));
@@ -200,4 +213,39 @@ fn a_file_that_was_named_has_to_exist() {
         ..Sources::default()
     };
     assert!(load(&sources).unwrap_err().to_string().contains("correct --config"));
+}
+
+/// A file that sets every kind of value, for tests that break it.
+const WHOLE: &str = "[server]\nbind = \"127.0.0.1:8080\"\ncors_origins = [\"https://a.example\"]\n[limits]\n\
+    max_queued = 64\nqueue_timeout = 1.5\n[[auth.keys]]\nname = \"app\"\nscopes = [\"inference\"]\n[models.qwen]\n\
+    source = \"Qwen/Qwen3-8B\"\nmemory_budget = \"20GiB\"\ndtype = \"q4k\"\npreload = false\n[log]\nlevel = \"info\"\n";
+
+proptest::proptest! {
+    #[test]
+    fn no_change_to_a_file_does_more_than_fail(
+        changes in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), "\\PC{0,4}"), 0..6),
+    ) {
+        let mut letters: Vec<String> = WHOLE.chars().map(String::from).collect();
+        for (at, text) in changes {
+            let at = at.index(letters.len());
+            letters[at] = text;
+        }
+        if let Err(error) = read(&letters.concat(), &[]) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_variable_does_more_than_fail(
+        name in proptest::sample::select(vec![
+            "INFERKIT_SERVER__BIND", "INFERKIT_LIMITS__MAX_QUEUED", "INFERKIT_LIMITS__QUEUE_TIMEOUT",
+            "INFERKIT_MODELS__QWEN__SOURCE", "INFERKIT_MODELS__QWEN__MEMORY_BUDGET", "INFERKIT_MODELS__QWEN__DEVICE",
+            "INFERKIT_MODELS__X__Y", "INFERKIT___", "RUST_LOG", "HF_ENDPOINT",
+        ]),
+        text in "\\PC{0,20}",
+    ) {
+        if let Err(error) = read("", &[(name, &text)]) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
 }

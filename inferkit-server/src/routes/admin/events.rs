@@ -43,7 +43,7 @@ impl EventsApi {
     /// What changes in the server, as it changes.
     ///
     /// The first event is `snapshot` with the state of `/api/admin/status`; then come `model`,
-    /// `operation`, `sample`, `hf_token`, `log` and `shutdown`. With `Last-Event-ID` the stream goes on
+    /// `operation`, `sample`, `dependencies`, `hf_token`, `log` and `shutdown`. With `Last-Event-ID` the stream goes on
     /// behind that event; where that is not possible, and for a reader that falls behind, a new
     /// `snapshot` is sent. At most 32 streams are open at a time.
     #[oai(

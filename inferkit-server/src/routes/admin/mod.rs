@@ -16,6 +16,7 @@ pub(crate) use models::model_view;
 pub use operations::OperationsApi;
 pub(crate) use operations::operation_view;
 pub use server::ServerApi;
+pub(crate) use server::dependencies_json;
 pub use status::StatusApi;
 pub(crate) use status::sample_json;
 pub use token::TokenApi;

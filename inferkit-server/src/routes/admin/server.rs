@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inferkit::Dependency;
 use inferkit::GpuPoint;
 use inferkit::HistoryWindow;
 use inferkit::Point;
@@ -9,6 +10,7 @@ use poem_openapi::Object;
 use poem_openapi::OpenApi;
 use poem_openapi::param::Query;
 use poem_openapi::payload::Json;
+use poem_openapi::types::ToJSON;
 
 use crate::app::App;
 use crate::clock::rfc3339;
@@ -43,6 +45,19 @@ struct GpuList {
 struct DependencyList {
     /// All that was looked at.
     dependencies: Vec<DependencyView>,
+}
+
+impl From<&[Dependency]> for DependencyList {
+    fn from(found: &[Dependency]) -> Self {
+        Self {
+            dependencies: found.iter().map(DependencyView::from).collect(),
+        }
+    }
+}
+
+/// What a `dependencies` event holds.
+pub(crate) fn dependencies_json(app: &App) -> String {
+    DependencyList::from(app.platform.dependencies().as_slice()).to_json_string()
 }
 
 /// The configuration in force, without secrets.
@@ -176,9 +191,7 @@ impl ServerApi {
         let found = tokio::task::spawn_blocking(move || app.platform.look())
             .await
             .map_err(ApiError::internal)?;
-        Ok(Json(DependencyList {
-            dependencies: found.iter().map(DependencyView::from).collect(),
-        }))
+        Ok(Json(DependencyList::from(found.as_slice())))
     }
 
     /// The configuration in force.

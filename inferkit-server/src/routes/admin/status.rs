@@ -213,9 +213,15 @@ fn gpus(sample: Option<&Sample>) -> Vec<GpuView> {
 
 fn requests(app: &App) -> Requests {
     let summary = app.door.traffic.summary();
+    let queued: usize = app
+        .registry
+        .statuses()
+        .iter()
+        .filter_map(|model| model.queued_requests)
+        .sum();
     Requests {
         in_flight: summary.active.len() as u64,
-        queued: None,
+        queued: Some(queued as u64),
         tokens_per_second: None,
         errors_last_hour: summary.errors_last_hour as u64,
         p50_seconds: summary.p50_seconds,

@@ -44,7 +44,7 @@ pub(crate) struct ModelView {
     dtype: Option<String>,
     /// The memory it takes.
     memory: MemoryView,
-    /// Longest context in tokens, while loaded.
+    /// Longest context in tokens; before the load, what the files and the configuration allow.
     #[oai(nullable)]
     max_model_len: Option<u64>,
     /// Languages it understands, ISO 639-1.
@@ -66,7 +66,7 @@ pub(crate) struct ModelView {
     last_used_at: Option<String>,
     /// Requests that use it.
     active_requests: u64,
-    /// Requests that wait for it.
+    /// Requests in line for it, while it is loaded and has a line.
     #[oai(nullable)]
     queued_requests: Option<u64>,
     /// The operation that is running.
@@ -237,7 +237,7 @@ impl ModelView {
             key: model.key.clone(),
             family: model.info.family.clone(),
             task: model.info.task.as_str().to_owned(),
-            source: SourceView::from(&model.info.source),
+            source: SourceView::new(&model.info.source, model.files.resolved_revision.clone()),
             gated: gated.then_some(true),
             license_url: model.info.license_url.clone(),
             runtime_status: model.runtime_status.as_str().to_owned(),
@@ -266,7 +266,7 @@ impl ModelView {
             loaded_at: model.loaded_at.map(rfc3339),
             last_used_at: model.last_used_at.map(rfc3339),
             active_requests: model.active_requests as u64,
-            queued_requests: None,
+            queued_requests: model.queued_requests.map(|requests| requests as u64),
             operation: model.operation.clone(),
             error: model
                 .error
@@ -276,8 +276,8 @@ impl ModelView {
     }
 }
 
-impl From<&Source> for SourceView {
-    fn from(source: &Source) -> Self {
+impl SourceView {
+    fn new(source: &Source, resolved_revision: Option<String>) -> Self {
         let (kind, repo, revision, path) = match source {
             Source::Hub { repository, revision } => ("hub", Some(repository.clone()), Some(revision.clone()), None),
             Source::Path(path) => ("path", None, None, Some(path.display().to_string())),
@@ -287,7 +287,7 @@ impl From<&Source> for SourceView {
             kind: kind.to_owned(),
             repo,
             revision,
-            resolved_revision: None,
+            resolved_revision,
             path,
         }
     }

@@ -43,7 +43,7 @@ struct Model {
     /// Its repository.
     #[oai(nullable)]
     root: Option<String>,
-    /// Longest context in tokens, while that is known.
+    /// Longest context in tokens, once its files are here; null for models without one.
     #[oai(nullable)]
     max_model_len: Option<u64>,
     /// `chat`, `embed`, `transcribe` or `diarize`.

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
 use crate::task::QueueDepth;
+use crate::wrapper::Health;
 
 /// What an engine is asked to answer.
 pub(crate) struct Submission {
@@ -55,6 +56,11 @@ impl Admission {
     pub(super) fn stop(&self) {
         // Fails if it has ended.
         let _ = self.inbox.send(Command::Stop);
+    }
+
+    /// Whether the engine can still serve.
+    pub(crate) fn health(&self) -> &Health {
+        self.ledger.health()
     }
 
     /// Longest prompt and answer together: what the model can see and what the cache can hold.

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
 use crate::task::QueueDepth;
+use crate::wrapper::Health;
 
 /// Bounds of the advice when to try again, as HTTP clients honour it (`Retry-After`, 1 to 60 s).
 const SOONEST: Duration = Duration::from_secs(1);
@@ -22,6 +23,7 @@ const NEWEST: f64 = 0.2;
 pub(super) struct Ledger {
     max_queued: usize,
     counts: Mutex<Counts>,
+    health: Health,
 }
 
 #[derive(Debug)]
@@ -37,7 +39,7 @@ struct Counts {
 
 impl Ledger {
     /// A ledger with room for `max_queued` waiting requests beside `spare` that start at once.
-    pub(super) const fn new(max_queued: usize, spare: usize) -> Self {
+    pub(super) fn new(max_queued: usize, spare: usize) -> Self {
         let counts = Counts {
             waiting: 0,
             running: 0,
@@ -48,6 +50,7 @@ impl Ledger {
         Self {
             max_queued,
             counts: Mutex::new(counts),
+            health: Health::new(),
         }
     }
 
@@ -101,6 +104,11 @@ impl Ledger {
     /// Notes how many requests could start at once.
     pub(super) fn set_spare(&self, spare: usize) {
         self.counts().spare = spare;
+    }
+
+    /// Whether the engine can still serve.
+    pub(super) const fn health(&self) -> &Health {
+        &self.health
     }
 
     /// From here on every request is refused with `error`; the first reason stays.

@@ -134,7 +134,7 @@ impl Stream for AnswerStream {
                 // The engine's thread went away in the middle of the answer.
                 None => {
                     let reason = self.ledger.closed();
-                    let reason = reason.unwrap_or_else(|| Error::internal("generation failed: the engine has ended"));
+                    let reason = reason.unwrap_or_else(|| Error::generation_failed("the engine has ended"));
                     return self.end(reason);
                 }
             }

@@ -141,8 +141,8 @@ impl Request {
             is_reasoning,
             end,
         } = catch_unwind(AssertUnwindSafe(|| answer.advance(logits, is_last))).unwrap_or_else(|panic| {
-            Err(Error::internal(format!(
-                "generation failed: the text layer panicked: {}",
+            Err(Error::generation_failed(format!(
+                "the text layer panicked: {}",
                 panic_text(&*panic)
             )))
         })?;

@@ -210,7 +210,7 @@ fn a_step_that_fails_ends_its_requests_and_no_others() {
     let error = first.error();
     assert_eq!(
         (error.code(), error.to_string().as_str()),
-        ("internal_error", "generation failed: the device has failed")
+        ("generation_failed", "generation failed: the device has failed")
     );
     second.read(100);
     assert_eq!(second.texts[0], alone(&prompt, 4));
@@ -409,6 +409,7 @@ async fn after_a_panic_of_the_runner_callers_are_told_to_load_the_model_again() 
     let mut reader = ask(&engine, &long_prompt(5), 140).read_all().await;
     let message = "generation failed: the model's thread panicked (the device is on fire)";
     assert_eq!(reader.error().to_string(), message);
+    assert_eq!(engine.admission().health().failure().unwrap().to_string(), message);
     let error = engine.admission().submit(submission(&[1], 1, 1)).unwrap_err();
     assert_eq!(
         (error.code(), error.to_string().contains("load it again")),

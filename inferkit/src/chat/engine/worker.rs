@@ -130,6 +130,9 @@ impl Worker {
     fn close(&mut self, ending: &Ending) {
         let (refusal, end) = ending.errors();
         self.ledger.close(refusal);
+        if let Ending::Panic(_) = ending {
+            self.ledger.health().fail(end.clone());
+        }
         for id in self.requests.keys().copied().collect::<Vec<_>>() {
             self.end(id, Some(Err(end.clone())));
         }
@@ -272,12 +275,12 @@ impl Worker {
         let rows = self.batch.logit_rows.len();
         Ok(match result {
             Ok(()) if self.logits.len() == rows * self.capabilities.vocabulary => Ok(()),
-            Ok(()) => Err(Error::internal(format!(
-                "generation failed: {} logits for {rows} rows of {}",
+            Ok(()) => Err(Error::generation_failed(format!(
+                "{} logits for {rows} rows of {}",
                 self.logits.len(),
                 self.capabilities.vocabulary
             ))),
-            Err(error) => Err(Error::internal(format!("generation failed: {error}")).with_source(error)),
+            Err(error) => Err(Error::generation_failed(&error).with_source(error)),
         })
     }
 
@@ -359,10 +362,9 @@ impl Ending {
                 (error.clone(), error)
             }
             Self::Panic(text) => {
-                let message = format!("generation failed: the model's thread panicked ({text})");
-                tracing::error!("{message}");
-                let end = Error::internal(message);
-                let message = "the model failed while it answered; unload it and load it again";
+                let end = Error::generation_failed(format!("the model's thread panicked ({text})"));
+                tracing::error!("{end}");
+                let message = "the model failed while it answered; load it again";
                 (
                     Error::unavailable(UnavailableFault::ModelFailed, message).with_source(end.clone()),
                     end,

@@ -9,7 +9,7 @@ use crate::monitor::GpuMonitor;
 use crate::monitor::HostMonitor;
 
 /// Longest context unless asked for more: few conversations are longer, and cache is dear.
-pub(super) const LONGEST_BY_DEFAULT: usize = 32_768;
+const LONGEST_BY_DEFAULT: usize = 32_768;
 
 /// Full contexts that the cache holds if memory allows.
 const CONTEXTS: usize = 4;
@@ -23,9 +23,8 @@ const LEAST_TOKENS: usize = 1024;
 /// What is wanted of a model.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wish {
+    /// Longest prompt and answer in tokens.
     pub(super) max_model_len: usize,
-    /// Longest sequence that the model is made for.
-    pub(super) made_for: usize,
     /// Most bytes of weights and cache together.
     pub(super) budget: Option<u64>,
     pub(super) block_size: usize,
@@ -40,13 +39,18 @@ pub(super) struct MemoryPlan {
     pub(super) max_model_len: usize,
 }
 
+/// Longest prompt and answer in tokens, memory permitting, of a model that is made for `made_for`.
+pub(super) fn longest_context(wanted: Option<usize>, made_for: usize) -> usize {
+    wanted.unwrap_or(LONGEST_BY_DEFAULT).min(made_for).max(1)
+}
+
 /// Divides the `available` bytes, where they are known, into weights and cache.
 ///
 /// # Errors
 /// [`Error::Unavailable`] (`insufficient_memory`) with both numbers when weights and the least useful cache
 /// exceed what is available or the budget.
 pub(super) fn plan(estimate: &MemoryEstimate, wish: &Wish, available: Option<u64>) -> Result<MemoryPlan> {
-    let max_model_len = wish.max_model_len.min(wish.made_for).max(1);
+    let max_model_len = wish.max_model_len;
     let token_bytes = estimate.cache_bytes_per_token.max(1);
     let least = LEAST_TOKENS.min(max_model_len);
     let least_bytes = (round_up(least, wish.block_size) as u64).saturating_mul(token_bytes);
@@ -130,7 +134,6 @@ mod tests {
     };
     const WISH: Wish = Wish {
         max_model_len: 32_768,
-        made_for: 40_960,
         budget: None,
         block_size: 32,
         force: false,
@@ -160,12 +163,10 @@ mod tests {
 
     #[test]
     fn the_context_is_never_longer_than_the_model_is_made_for() {
-        assert_eq!(
-            plan(&ESTIMATE, &Wish { made_for: 512, ..WISH }, None)
-                .unwrap()
-                .max_model_len,
-            512
-        );
+        assert_eq!(longest_context(None, 512), 512);
+        assert_eq!(longest_context(Some(1000), 512), 512);
+        assert_eq!(longest_context(Some(100), 512), 100);
+        assert_eq!(longest_context(None, 131_072), LONGEST_BY_DEFAULT);
     }
 
     #[test]

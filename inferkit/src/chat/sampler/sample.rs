@@ -133,7 +133,7 @@ fn most_probable(logits: &[f32]) -> Result<(u32, f32)> {
     let mut best = (0, f32::NEG_INFINITY);
     for (token, &logit) in (0_u32..).zip(logits) {
         if logit.is_nan() || logit == f32::INFINITY {
-            return Err(Error::internal(format!(
+            return Err(Error::generation_failed(format!(
                 "the logit of token {token} is {logit}; the model's weights or its arithmetic are broken"
             )));
         }
@@ -142,7 +142,7 @@ fn most_probable(logits: &[f32]) -> Result<(u32, f32)> {
         }
     }
     if best.1 == f32::NEG_INFINITY {
-        return Err(Error::internal("no token is allowed: every logit is masked"));
+        return Err(Error::generation_failed("no token is allowed: every logit is masked"));
     }
     Ok(best)
 }

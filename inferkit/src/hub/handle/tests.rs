@@ -26,7 +26,12 @@ async fn a_path_is_its_own_download_once_its_files_are_there() {
     assert!(!hub.inventory(&missing, &FileSelection::safetensors()).unwrap().complete);
     let error = download(&hub, &missing).await.unwrap_err();
     assert_eq!(error.code(), "file_not_found");
-    assert!(error.to_string().contains("does not exist; put"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("does not exist, and a path is nobody's to download; put"),
+        "{error}"
+    );
 
     let model = Source::path(folder.path());
     assert_eq!(download(&hub, &model).await.unwrap_err().code(), "file_not_found");
@@ -60,6 +65,11 @@ async fn offline_a_repository_is_its_cached_files_or_an_error() {
     std::fs::create_dir_all(&snapshot).unwrap();
     std::fs::write(snapshot.join("model.safetensors"), "x").unwrap();
     assert_eq!(download(&hub, &source).await.unwrap(), snapshot);
+    let inventory = hub.inventory(&source, &FileSelection::safetensors()).unwrap();
+    assert_eq!(
+        (inventory.complete, inventory.resolved_revision.as_deref()),
+        (true, Some(commit))
+    );
 
     let token = SecretString::from("hf_averyverysecrettoken1234");
     let status = hub.set_verified_token(token).await.unwrap();

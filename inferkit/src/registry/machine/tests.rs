@@ -91,6 +91,20 @@ fn a_fault_in_any_work_is_a_failed_model() {
 }
 
 #[test]
+fn a_loaded_model_that_breaks_has_failed_and_what_is_not_loaded_cannot_break() {
+    for state in STATES {
+        for complete in [false, true] {
+            let expected = if state == State::Loaded {
+                Step::Become(State::Failed { complete })
+            } else {
+                Step::Stay
+            };
+            assert_eq!(state.step(Input::Broke { complete }), expected, "{state:?}");
+        }
+    }
+}
+
+#[test]
 fn a_download_that_leaves_files_missing_has_failed() {
     assert_eq!(
         ended(State::Downloading, Ending::Done, false),
@@ -157,6 +171,7 @@ fn input() -> impl Strategy<Value = Input> {
         4 => ask.prop_map(Input::Ask),
         4 => (ending, any::<bool>()).prop_map(|(ending, complete)| Input::Ended { ending, complete }),
         1 => any::<bool>().prop_map(|complete| Input::Files { complete }),
+        1 => any::<bool>().prop_map(|complete| Input::Broke { complete }),
     ]
 }
 
@@ -168,7 +183,7 @@ fn is_legal(from: RuntimeStatus, to: RuntimeStatus) -> bool {
         Downloading => matches!(to, Unloaded | NotDownloaded | Failed),
         Unloaded => matches!(to, Downloading | Loading | NotDownloaded),
         Loading => matches!(to, Loaded | Unloaded | NotDownloaded | Failed),
-        Loaded => matches!(to, Unloading),
+        Loaded => matches!(to, Unloading | Failed),
         Unloading => matches!(to, Unloaded | NotDownloaded | Loaded | Failed),
         Failed => matches!(to, Downloading | Loading | Failed),
     }
@@ -197,6 +212,10 @@ impl Life {
                         };
                     }
                     Input::Files { complete } => self.complete = complete,
+                    Input::Broke { complete } => {
+                        assert!(std::mem::take(&mut self.in_memory), "only a loaded model breaks");
+                        self.complete = complete;
+                    }
                     Input::Ask(_) => panic!("{input:?} changed the state without an operation"),
                 }
                 self.state = next;

@@ -120,3 +120,29 @@ async fn a_stop_string_ends_the_answer_before_it() {
     let answer = ask(&lease, request).await;
     assert_eq!((answer.text.as_str(), answer.reason), ("y d", Some(FinishReason::Stop)));
 }
+
+#[tokio::test]
+async fn a_model_tells_its_longest_context_before_it_is_loaded_and_its_line_after() {
+    for (path, is_there) in [
+        ("models/qwen3-tied", true),
+        ("gguf/qwen3-Q8_0.gguf", true),
+        ("nowhere", false),
+    ] {
+        let handle = registered(model(goldens().join(path), QwenOptions::default())).await;
+        let before = handle.status();
+        assert_eq!(before.queued_requests, None, "{path}");
+        if !is_there {
+            assert_eq!(before.max_model_len, None, "without files nothing is known");
+            continue;
+        }
+        handle.ensure_loaded().await.unwrap();
+        let after = handle.status();
+        assert!(before.max_model_len.is_some(), "{path}");
+        assert_eq!(before.max_model_len, after.max_model_len, "{path}");
+        assert_eq!(after.queued_requests, Some(0), "{path}");
+    }
+    let mut options = QwenOptions::default();
+    options.max_model_len = Some(48);
+    let handle = registered(model(goldens().join("models/qwen3-tied"), options)).await;
+    assert_eq!(handle.status().max_model_len, Some(48));
+}

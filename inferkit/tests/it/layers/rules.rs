@@ -30,7 +30,14 @@ const FOREIGN: &[&str] = &["poem", "poem-openapi", "clap", "hyper", "axum"];
 const LONGEST: usize = 500;
 
 /// What ends a program on purpose. The insides of strings are blank, hence the form of `expect`.
-pub(crate) const PANICS: &[&str] = &[".unwrap()", ".expect(\"", "panic!(", "todo!(", "unimplemented!("];
+pub(crate) const PANICS: &[&str] = &[
+    ".unwrap()",
+    ".expect(\"",
+    "panic!(",
+    "todo!(",
+    "unimplemented!(",
+    "unreachable!(",
+];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&module))

@@ -3,12 +3,14 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use inferkit::DownloadOptions;
 use inferkit::Error;
 use inferkit::LoadOptions;
 use inferkit::OperationState;
 use inferkit::RuntimeStatus;
+use inferkit::UnloadOptions;
 use tracing::Event;
 use tracing::Level;
 use tracing::Metadata;
@@ -127,6 +129,74 @@ async fn a_wrapper_that_blocks_its_thread_stalls_no_other_model() {
     assert_eq!(state(&slow_model), RuntimeStatus::Loading);
     slow.open();
     until_state(&slow_model, RuntimeStatus::Loaded).await;
+}
+
+#[tokio::test]
+async fn a_loaded_model_whose_thread_panics_has_failed_with_the_panics_text_and_can_be_loaded_again() {
+    let registry = registry();
+    let (good, bad) = (Fake::present(), Fake::present());
+    let (good_model, bad_model) = (
+        register(&registry, "good", &good).await,
+        register(&registry, "bad", &bad).await,
+    );
+    good_model.ensure_loaded().await.unwrap();
+    let lease = bad_model.ensure_loaded().await.unwrap();
+    assert!(lease.failure().is_none());
+    let health = bad.health();
+    let thread = std::thread::spawn(move || health.guard("the fake's thread", || panic!("out of luck")));
+    thread.join().unwrap();
+    until_state(&bad_model, RuntimeStatus::Failed).await;
+
+    let error = bad_model.status().error.unwrap().error;
+    assert_eq!(
+        (error.code(), error.to_string().as_str()),
+        (
+            "generation_failed",
+            "generation failed: the fake's thread panicked (out of luck)"
+        )
+    );
+    lease.ended().await;
+    assert_eq!(lease.failure().unwrap().code(), "generation_failed");
+    let refused = bad_model.ensure_loaded().await.unwrap_err();
+    assert_eq!(refused.code(), "model_failed");
+    drop(lease);
+    eventually(|| !bad.in_memory()).await;
+    assert_eq!(state(&good_model), RuntimeStatus::Loaded);
+
+    let operation = end(&bad_model, bad_model.load(LoadOptions::default())).await;
+    assert_eq!(operation.state, OperationState::Succeeded);
+    assert!(bad_model.ensure_loaded().await.is_ok());
+}
+
+#[tokio::test]
+async fn what_an_earlier_load_says_late_of_its_health_changes_nothing() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    model.ensure_loaded().await.unwrap();
+    let earlier = fake.health();
+    end(&model, model.unload(UnloadOptions::default())).await;
+    model.ensure_loaded().await.unwrap();
+    earlier.fail(Error::generation_failed("too late"));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(state(&model), RuntimeStatus::Loaded);
+}
+
+#[tokio::test]
+async fn a_model_that_breaks_while_an_unload_is_given_up_has_failed() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = model.ensure_loaded().await.unwrap();
+    tokio::time::pause();
+    let operation = model.unload(UnloadOptions::default()).unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    fake.health().fail(Error::generation_failed("broken"));
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(state(&model), RuntimeStatus::Unloading);
+    model.wait(&operation.id).await.unwrap();
+    assert_eq!(state(&model), RuntimeStatus::Failed);
+    assert_eq!(model.status().error.unwrap().error.code(), "generation_failed");
+    drop(lease);
+    eventually(|| !fake.in_memory()).await;
 }
 
 /// Keeps the warnings of the thread that it is set on.

@@ -12,8 +12,12 @@ use inferkit::RuntimeStatus;
 use inferkit::UnloadOptions;
 use proptest::prelude::*;
 
+use super::MOMENT;
 use super::alone;
 use super::end;
+use super::eventually;
+use super::state;
+use super::until;
 use crate::fake::Act;
 use crate::fake::Fake;
 
@@ -25,11 +29,12 @@ enum Command {
     Request,
     Cancel,
     LoseFiles,
+    Break,
 }
 
 fn command() -> impl Strategy<Value = Command> {
     use Command::*;
-    prop::sample::select(vec![Download, Load, Unload, Request, Cancel, LoseFiles])
+    prop::sample::select(vec![Download, Load, Unload, Request, Cancel, LoseFiles, Break])
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -69,6 +74,11 @@ async fn settled(model: &ModelHandle, operation: Result<Operation>) {
     }
 }
 
+/// Waits until a model that has failed is dropped, which happens behind its status.
+async fn settled_memory(fake: &Fake, model: &ModelHandle) {
+    eventually(|| state(model) != RuntimeStatus::Failed || !fake.in_memory()).await;
+}
+
 async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
     match command {
         Command::Download => settled(model, model.download(DownloadOptions::default())).await,
@@ -83,6 +93,19 @@ async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
         Command::LoseFiles => {
             fake.set_present(false);
             model.refresh_files().await.unwrap();
+        }
+        Command::Break => {
+            let was_loaded = state(model) == RuntimeStatus::Loaded;
+            fake.health().fail(Error::generation_failed("broken"));
+            if was_loaded {
+                // With other callers beside, the end of this load may have come and gone unseen.
+                let _ = tokio::time::timeout(
+                    MOMENT,
+                    until(model, |status| status.runtime_status != RuntimeStatus::Loaded),
+                )
+                .await;
+            }
+            settled_memory(fake, model).await;
         }
     }
 }
@@ -130,6 +153,7 @@ proptest! {
             for caller in callers {
                 caller.await.unwrap();
             }
+            settled_memory(&fake, &model).await;
             check(&model.status(), &fake);
             assert!(fake.most_at_work() <= 1, "{} at once", fake.most_at_work());
         });

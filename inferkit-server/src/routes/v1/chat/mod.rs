@@ -16,6 +16,7 @@ mod request;
 mod serving;
 mod string_or;
 mod tools;
+mod upper_bound;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use super::string_or::StringOr;
 use super::tools::ResponseFormat;
 use super::tools::ToolBody;
 use super::tools::ToolChoice;
+use super::upper_bound;
 
 /// A conversation to continue.
 ///
@@ -33,9 +34,11 @@ pub(crate) struct ChatCompletionRequest {
     pub(crate) stream: Option<bool>,
     /// How it comes.
     pub(crate) stream_options: Option<StreamOptions>,
-    /// Longest answer in tokens; absent is the rest of the context.
+    /// Longest answer in tokens; absent is the rest of the context, and so is more than that.
+    #[serde(default, deserialize_with = "upper_bound::read")]
     pub(crate) max_completion_tokens: Option<u64>,
     /// The older name of `max_completion_tokens`, which wins.
+    #[serde(default, deserialize_with = "upper_bound::read")]
     pub(crate) max_tokens: Option<u64>,
     /// 0 to 2; 0 always takes the most probable token. Absent is the model's own default.
     pub(crate) temperature: Option<f64>,

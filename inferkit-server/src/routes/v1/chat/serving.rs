@@ -51,14 +51,19 @@ pub(super) async fn admit(
         return Err(Error::invalid(RequestFault::UnsupportedModelTask, "model", message));
     }
     let lease = handle.ensure_loaded_within(load_wait).await?;
-    let stream = begun(lease.chat()?.chat(request).await?).await?;
+    let begins = async { begun(lease.chat()?.chat(request).await?).await };
+    let stream = tokio::select! {
+        biased;
+        stream = begins => stream?,
+        () = lease.ended() => return Err(why_ended(&lease)),
+    };
     let identity = Identity {
         id: format!("chatcmpl-{}", random_characters(24)),
         created: unix_seconds(SystemTime::now()),
         model: called,
         system_fingerprint: fingerprint(&status, &lease),
     };
-    let stream = noted(until_unloaded(stream, lease), started, notes.clone());
+    let stream = noted(until_ended(stream, lease), started, notes.clone());
     Ok(Admitted { identity, stream })
 }
 
@@ -70,20 +75,29 @@ async fn begun(mut events: ChatStream) -> Result<ChatStream> {
     }
 }
 
-/// The same stream, which keeps the lease and ends with an error when the model is unloaded by force.
-fn until_unloaded(events: ChatStream, lease: Lease) -> ChatStream {
-    let ended = Box::pin(async move { lease.ended().await });
+/// The same stream, which keeps the lease and ends with an error when the model is unloaded by force or fails.
+fn until_ended(events: ChatStream, lease: Lease) -> ChatStream {
+    let ended = Box::pin(async move {
+        lease.ended().await;
+        why_ended(&lease)
+    });
     stream::unfold(Some((events, ended)), |state| async move {
         let (mut events, mut ended) = state?;
         tokio::select! {
+            biased;
             event = events.next() => event.map(|event| (event, Some((events, ended)))),
-            () = &mut ended => {
-                let message = "the model was unloaded while it answered; send the request again";
-                Some((Err(Error::unavailable(UnavailableFault::ModelNotLoaded, message)), None))
-            }
+            error = &mut ended => Some((Err(error), None)),
         }
     })
     .boxed()
+}
+
+/// What a request is told whose lease was told to end.
+fn why_ended(lease: &Lease) -> Error {
+    lease.failure().unwrap_or_else(|| {
+        let message = "the model was unloaded while it answered; send the request again";
+        Error::unavailable(UnavailableFault::ModelNotLoaded, message)
+    })
 }
 
 /// The same stream, whose figures are noted for the log.

@@ -72,12 +72,12 @@ fn padding_behind_the_vocabulary_is_never_chosen() {
 }
 
 #[test]
-fn a_row_that_holds_no_number_or_allows_no_token_is_an_internal_error() {
+fn a_row_that_holds_no_number_or_allows_no_token_is_a_failed_generation() {
     let rows = [[0.0, f32::NAN], [0.0, f32::INFINITY], [f32::NEG_INFINITY; 2]];
     for request in [Sampling::greedy(), Sampling::default()] {
         for row in rows {
             let error = sampler(&request, 2).sample(&mut row.clone(), &[]).unwrap_err();
-            assert_eq!(error.code(), "internal_error", "{row:?}: {error}");
+            assert_eq!(error.code(), "generation_failed", "{row:?}: {error}");
         }
         assert!(sampler(&request, 2).sample(&mut [], &[]).is_err());
     }

@@ -99,7 +99,7 @@ impl Template {
                         .render_captured_to(context_value(context), &mut output)
                         .map(drop)
                 })
-                .map_err(|error| refusal(&error))?;
+                .map_err(|error| refusal(&error, context))?;
             String::from_utf8(output.text).map_err(|_| Error::internal("the chat template wrote half a character"))
         })
     }
@@ -141,8 +141,42 @@ fn environment() -> Result<Environment<'static>> {
 #[error("{0}")]
 struct Raised(String);
 
+/// Nesting of a conversation beyond which a template that recurses over it may run out of levels by no
+/// fault of its own; published tools' schemas stay below ten levels inside the four around them.
+const DEEP_CONVERSATION: usize = 16;
+
+/// What minijinja says of values that a template makes too large and of recursion without an end.
+const RUNAWAY: [&str; 5] = [
+    "recursion limit exceeded",
+    "range has too many elements",
+    "cannot create range with step of 0",
+    "repeated string is too large",
+    "repeated sequence is too large",
+];
+
+/// Whether the template has run away of its own accord.
+fn is_runaway(error: &minijinja::Error, context: &serde_json::Value) -> bool {
+    let said = format!("{error:#}");
+    RUNAWAY
+        .iter()
+        .enumerate()
+        .any(|(kind, text)| said.contains(text) && (kind > 0 || !is_nested_beyond(context, DEEP_CONVERSATION)))
+}
+
+/// Whether `value` has more than `levels` levels of lists and maps.
+fn is_nested_beyond(value: &serde_json::Value, levels: usize) -> bool {
+    let Some(inner) = levels.checked_sub(1) else {
+        return value.is_array() || value.is_object();
+    };
+    match value {
+        serde_json::Value::Array(items) => items.iter().any(|item| is_nested_beyond(item, inner)),
+        serde_json::Value::Object(entries) => entries.values().any(|item| is_nested_beyond(item, inner)),
+        _ => false,
+    }
+}
+
 /// Whose fault a failed rendering is.
-fn refusal(error: &minijinja::Error) -> Error {
+fn refusal(error: &minijinja::Error, context: &serde_json::Value) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(found) = cause {
         if let Some(Raised(message)) = found.downcast_ref() {
@@ -159,7 +193,13 @@ fn refusal(error: &minijinja::Error) -> Error {
         ErrorKind::OutOfFuel | ErrorKind::WriteFailure => Error::bad_model(format!(
             "the chat template takes more work or room than a conversation needs{line}; correct the template"
         )),
+        _ if is_runaway(error, context) => Error::bad_model(format!(
+            "the chat template runs away{line}: {error}; correct the template"
+        )),
         ErrorKind::SyntaxError
+        | ErrorKind::TooManyArguments
+        | ErrorKind::MissingArgument
+        | ErrorKind::BadEscape
         | ErrorKind::TemplateNotFound
         | ErrorKind::UnknownFilter
         | ErrorKind::UnknownFunction

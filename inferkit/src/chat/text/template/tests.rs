@@ -341,13 +341,28 @@ fn runaway_templates_end_with_an_error() {
     let long =
         "{% for a in range(99999) %}aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa{% endfor %}";
     let deep = "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}";
-    for source in [endless, doubling, long, deep] {
-        assert!(render(source).is_err(), "{source}");
+    let (range, still) = ("{{ range(9999999) }}", "{{ range(1, 5, 0) }}");
+    let (text, list) = ("{{ 'ab' * 9999999999 }}", "{{ [1] * 9999999999 }}");
+    for source in [endless, doubling, long, deep, range, still, text, list] {
+        let error = render(source).unwrap_err();
+        assert_eq!(error.code(), "bad_model", "{source}: {error}");
     }
     let huge = " ".repeat(MAX_SOURCE_BYTES + 1);
     assert!(render(&huge).unwrap_err().to_string().contains("1048576"));
     let nested = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
     assert_eq!(render(&format!("{{{{ {nested} }}}}")).unwrap_err().code(), "bad_model");
+}
+
+#[test]
+fn a_conversation_too_deep_for_a_template_that_follows_it_is_the_callers_mistake() {
+    let source = "{% macro m(x) %}{% for y in x %}{{ m(y) }}{% endfor %}{% endmacro %}{{ m(messages) }}";
+    let template = Template::new(source, "test").unwrap();
+    let nested = |levels: usize| (0..levels).fold(json!([]), |inner, _| json!([inner]));
+    template.render(&json!({"messages": nested(5)}), 100, NOW).unwrap();
+    let error = template
+        .render(&json!({"messages": nested(100)}), 100, NOW)
+        .unwrap_err();
+    assert_eq!(error.code(), "invalid_value", "{error}");
 }
 
 #[test]
