@@ -13,18 +13,17 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
-#[allow(
-    dead_code,
-    reason = "speech and diarization models open these files, and they sit above this floor"
-)]
+#[allow(dead_code, reason = "Canary reads members of archives, and it sits above this floor")]
 pub(crate) mod file_range;
 pub(crate) mod gguf;
 pub(crate) mod mmap;
 pub(crate) mod safetensors;
 mod shown;
+#[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
+pub(crate) mod torch;
 #[allow(
     dead_code,
-    reason = "speech and diarization models open these files, and they sit above this floor"
+    reason = "Canary and pyannote open these files, and they sit above this floor"
 )]
-pub(crate) mod torch;
+pub(crate) mod yaml;
 mod zip_directory;
