@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! file → mmap (bytes) → safetensors | gguf | torch (directory, checked as a whole) → views: name, type, shape, bytes
+//!                     → nemo → members: torch, yaml, sentencepiece
 //! ```
 //!
 //! A reader checks a file's whole directory when it opens the file, so that a view handed out later is right by
@@ -17,6 +18,12 @@
 pub(crate) mod file_range;
 pub(crate) mod gguf;
 pub(crate) mod mmap;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "Canary opens these files, and it sits above this floor"
+)]
+pub(crate) mod nemo;
 pub(crate) mod safetensors;
 mod shown;
 #[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
