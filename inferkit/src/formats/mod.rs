@@ -3,6 +3,7 @@
 //! ```text
 //! file → mmap (bytes) → safetensors | gguf | torch (directory, checked as a whole) → views: name, type, shape, bytes
 //!                     → nemo → members: torch, yaml, sentencepiece
+//!                     → npz → arrays of f64
 //! ```
 //!
 //! A reader checks a file's whole directory when it opens the file, so that a view handed out later is right by
@@ -24,6 +25,12 @@ pub(crate) mod mmap;
     reason = "Canary opens these files, and it sits above this floor"
 )]
 pub(crate) mod nemo;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "pyannote opens these files, and it sits above this floor"
+)]
+pub(crate) mod npz;
 pub(crate) mod safetensors;
 mod shown;
 #[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
