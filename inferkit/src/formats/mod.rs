@@ -32,6 +32,12 @@ pub(crate) mod nemo;
 )]
 pub(crate) mod npz;
 pub(crate) mod safetensors;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "Canary opens these files, and it sits above this floor"
+)]
+pub(crate) mod sentencepiece;
 mod shown;
 #[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
 pub(crate) mod torch;
