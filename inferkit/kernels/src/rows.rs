@@ -129,6 +129,11 @@ impl<'a> RowsMut<'a> {
         self.width
     }
 
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f32] {
+        assert!(index < self.count, "row {index} of {}", self.count);
+        &mut self.values[index * self.stride..][..self.width]
+    }
+
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
