@@ -68,6 +68,11 @@ impl<'a> Rows<'a> {
         &self.values[index * self.stride..][..self.width]
     }
 
+    /// All values from the beginning of the first row on, whatever lies between and behind the rows included.
+    pub fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
     pub(crate) fn as_ptr(&self) -> *const f32 {
         self.values.as_ptr()
     }

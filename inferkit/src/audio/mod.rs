@@ -1,4 +1,4 @@
-//! Sound: any file to 16 kHz mono samples.
+//! Sound: any file to 16 kHz mono samples, and samples to what acoustic models read.
 //!
 //! ```text
 //! bytes → container → packets → decoder → channels mixed → 16 kHz → samples
@@ -15,6 +15,7 @@ mod codec;
 mod contain;
 mod decode;
 mod fault;
+mod mel;
 mod mix;
 mod opus;
 mod peaks;
@@ -29,3 +30,12 @@ pub use peaks::peaks;
 pub use recording::DecodeOptions;
 pub use recording::Recording;
 pub use recording::SAMPLE_RATE;
+
+pub(crate) use mel::Features;
+pub(crate) use mel::Filterbank;
+pub(crate) use mel::Logarithm;
+pub(crate) use mel::MelConfig;
+pub(crate) use mel::MelFrontEnd;
+pub(crate) use mel::Padding;
+pub(crate) use mel::Spread;
+pub(crate) use mel::hann;
