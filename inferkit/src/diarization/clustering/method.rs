@@ -129,13 +129,23 @@ fn one_cluster(training: &Training, voices: Voices<'_>) -> Result<Clusters> {
     })
 }
 
-/// Everybody in the cluster of the nearest of the means of `labels`.
-fn by_nearest_mean(training: &Training, labels: &[usize], voices: Voices<'_>, work: Work<'_>) -> Clusters {
-    let clusters = labels.iter().max().map_or(0, |last| last + 1);
+/// Everybody in the nearest of `clusters` clusters, by the means of the vectors that `labels` put there.
+///
+/// A cluster without vectors has no mean, and what is no number is the greatest: everybody ends there, in the original too
+/// (K-means leaves clusters empty when fewer different vectors than clusters exist).
+fn by_nearest_mean(
+    training: &Training,
+    (labels, clusters): (&[usize], usize),
+    voices: Voices<'_>,
+    work: Work<'_>,
+) -> Clusters {
     let centroids = cluster_means(&training.vectors, labels, clusters);
     let [_, speakers, _] = voices.embeddings.shape();
     Clusters {
-        assignment: most_alike(&scores(voices.embeddings, &centroids, work.pool), speakers),
+        assignment: most_alike(
+            &scores(voices.embeddings, &centroids.map(f64::from), work.pool),
+            speakers,
+        ),
         centroids,
     }
 }
@@ -151,7 +161,7 @@ fn agglomerative(
         return one_cluster(training, voices);
     }
     let labels = clustering.labels(&unit_rows(&training.vectors), work.pool, work.check)?;
-    Ok(by_nearest_mean(training, &labels, voices, work))
+    Ok(by_nearest_mean(training, (&labels, count(&labels)), voices, work))
 }
 
 fn by_kmeans(training: &Training, voices: Voices<'_>, bounds: SpeakerBounds, work: Work<'_>) -> Result<Clusters> {
@@ -171,7 +181,11 @@ fn by_kmeans(training: &Training, voices: Voices<'_>, bounds: SpeakerBounds, wor
     } else {
         kmeans(&unit_rows(&training.vectors), speakers, work.check)?.labels
     };
-    Ok(by_nearest_mean(training, &labels, voices, work))
+    Ok(by_nearest_mean(training, (&labels, count(&labels)), voices, work))
+}
+
+fn count(labels: &[usize]) -> usize {
+    labels.iter().max().map_or(0, |last| last + 1)
 }
 
 /// VBx over a start by linkage.
@@ -209,7 +223,7 @@ impl Vbx<'_> {
             let scores = scores(voices.embeddings, &centroids, work.pool);
             return Ok(Clusters {
                 assignment: one_each(&scores, voices.active),
-                centroids,
+                centroids: centroids.map(narrow),
             });
         }
         if wanted > n {
@@ -222,33 +236,37 @@ impl Vbx<'_> {
             ));
         }
         let labels = kmeans(&units, wanted, work.check)?.labels;
-        Ok(by_nearest_mean(training, &labels, voices, work))
+        Ok(by_nearest_mean(training, (&labels, wanted), voices, work))
     }
 }
 
 /// The mean voice of each speaker that VBx kept, weighed by the responsibilities.
-fn centroids(posterior: &Posterior, vectors: &Matrix<f32>) -> Matrix<f32> {
+///
+/// In f64: speakers that VBx left almost equal differ beyond the digits of f32, and the assignment sees it.
+fn centroids(posterior: &Posterior, vectors: &Matrix<f32>) -> Matrix<f64> {
     let kept: Vec<usize> = (0..posterior.pi.len())
         .filter(|cluster| posterior.pi[*cluster] > LEAST_SHARE)
         .collect();
-    let mut centroids = Matrix::filled(kept.len(), vectors.columns(), 0.0);
+    let mut centroids = Matrix::filled(kept.len(), vectors.columns(), 0.0_f64);
     for (row, cluster) in kept.into_iter().enumerate() {
-        let mut sum = vec![0.0_f64; vectors.columns()];
+        let centroid = centroids.row_mut(row);
         let mut weight = 0.0;
         for (gamma, vector) in posterior.gamma.iter().zip(vectors.iter()) {
             weight += gamma[cluster];
-            for (sum, value) in sum.iter_mut().zip(vector) {
+            for (sum, value) in centroid.iter_mut().zip(vector) {
                 *sum += gamma[cluster] * f64::from(*value);
             }
         }
-        for (centroid, sum) in centroids.row_mut(row).iter_mut().zip(sum) {
-            #[allow(clippy::cast_possible_truncation, reason = "as precise as the embeddings")]
-            {
-                *centroid = (sum / weight) as f32;
-            }
+        for value in centroid {
+            *value /= weight;
         }
     }
     centroids
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "as precise as the embeddings")]
+fn narrow(value: f64) -> f32 {
+    value as f32
 }
 
 #[cfg(test)]

@@ -11,9 +11,8 @@ use crate::diarization::clustering::parallel::for_each_part;
 use crate::diarization::reconstruct::Assignment;
 
 /// Likeness of every embedding `[c, s, d]` to every centroid `[k, d]`: 2 less the cosine distance, `[c·s, k]`.
-pub(super) fn scores(embeddings: &Windows<f32>, centroids: &Matrix<f32>, pool: &Pool) -> Matrix<f64> {
+pub(super) fn scores(embeddings: &Windows<f32>, centroids: &Matrix<f64>, pool: &Pool) -> Matrix<f64> {
     let [windows, speakers, _] = embeddings.shape();
-    let centroids = centroids.map(f64::from);
     let mut scores = Matrix::filled(windows * speakers, centroids.rows(), 0.0);
     let of_window = (speakers * centroids.rows()).max(1);
     for_each_part(
