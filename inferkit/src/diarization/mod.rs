@@ -34,7 +34,13 @@ mod finish;
 mod golden;
 #[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod grid;
+mod metric;
 #[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod powerset;
 #[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod reconstruct;
+
+pub use metric::DerOptions;
+pub use metric::DiarizationError;
+pub use metric::Pairing;
+pub use metric::diarization_error;
