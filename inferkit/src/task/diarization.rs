@@ -71,7 +71,7 @@ pub struct DiarizationResult {
     pub turns: Vec<SpeakerTurn>,
     /// The same with at most one speaker at any time.
     pub exclusive_turns: Vec<SpeakerTurn>,
-    /// Labels in order of appearance.
+    /// Labels, sorted. Their numbers come from the clustering, so the first to speak need not have the first.
     pub speakers: Vec<String>,
     /// A vector for each of `speakers`, where asked for.
     pub embeddings: Vec<Vec<f32>>,
