@@ -8,6 +8,8 @@
 //! poem-openapi's own `Json<T>` reads without a limit and names types instead of fields; what replaces
 //! it keeps its schema.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod decode;
 mod extract;
 mod fault;

@@ -365,7 +365,9 @@ pub(crate) fn hint(path: &str) -> String {
         .iter()
         .filter(|key| {
             let parts: Vec<&str> = key.path.split('.').collect();
-            parts.len() >= depth && (above.is_empty() || matches(&parts[..depth - 1].join("."), above))
+            let parts_above = parts.get(..depth - 1);
+            parts.len() >= depth
+                && (above.is_empty() || parts_above.is_some_and(|parts| matches(&parts.join("."), above)))
         })
         .filter_map(|key| key.path.split('.').nth(depth - 1))
         .filter(|name| *name != "*")

@@ -8,6 +8,8 @@
 //! **Invariant:** [`keys`](crate::config) is the one list of names, kinds and defaults: reading, `config
 //! show`, error messages and the generated file all come from it.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod api_keys;
 mod builtin;
 mod error;

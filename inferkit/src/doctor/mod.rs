@@ -3,6 +3,8 @@
 //! Looks at files and asks the driver's own library; loads nothing, opens no connection and changes nothing but
 //! for one empty file that it makes and removes to see whether the models directory can be written.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod dependency;
 mod inspect;
 mod libraries;

@@ -7,6 +7,8 @@
 //!
 //! **Invariant:** only this module talks to the network.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod cache;
 mod files;
 mod handle;

@@ -8,6 +8,8 @@
 //! **Invariant:** readers only read what was sampled; asking never touches a device. What the machine does not
 //! say is `None`, never 0.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod disk;
 mod gpu;
 mod history;

@@ -153,7 +153,8 @@ impl ModelsApi {
 
     /// Starts to load the model.
     ///
-    /// Its files have to be present. A running load is returned as it is.
+    /// Its files have to be present. A running load is returned as it is. A loaded model stays as it is, with
+    /// `changed: false`, whatever device or type is asked for: unload it first to load it otherwise.
     #[oai(
         path = "/api/admin/models/:key/load",
         method = "post",

@@ -3,6 +3,8 @@
 //! Every number is checked here against what can be, so that sizes computed from it neither overflow nor ask for
 //! memory that the tensors do not justify; tensors are checked against it when they are read.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod gguf;
 mod json;
 

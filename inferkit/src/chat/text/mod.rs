@@ -11,6 +11,8 @@
 //! **Invariant:** control tokens in a prompt come from the model's own template, never from a text
 //! that a caller sent ([`guard`] says how).
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
 mod answer;
 mod contain;
 mod conversation;
