@@ -87,6 +87,20 @@ impl DiarizationResult {
             embeddings: Vec::new(),
         }
     }
+
+    /// The turns as lines of RTTM for the recording `uri`, a name without spaces.
+    ///
+    /// Source: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
+    pub fn to_rttm(&self, uri: &str) -> String {
+        let line = |turn: &SpeakerTurn| {
+            let (start, length) = (turn.start_seconds, turn.end_seconds - turn.start_seconds);
+            format!(
+                "SPEAKER {uri} 1 {start:.3} {length:.3} <NA> <NA> {} <NA> <NA>\n",
+                turn.speaker
+            )
+        };
+        self.turns.iter().map(line).collect()
+    }
 }
 
 /// One speaker talking without a break.
