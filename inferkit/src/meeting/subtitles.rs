@@ -21,6 +21,18 @@ pub struct Cue {
     pub text: String,
 }
 
+impl Cue {
+    /// A text without a speaker.
+    pub fn new(start_seconds: f64, end_seconds: f64, text: impl Into<String>) -> Self {
+        Self {
+            start_seconds,
+            end_seconds,
+            speaker: None,
+            text: text.into(),
+        }
+    }
+}
+
 impl From<&Segment> for Cue {
     fn from(segment: &Segment) -> Self {
         Self {
