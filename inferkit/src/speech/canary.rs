@@ -17,3 +17,5 @@ mod networks;
 mod search;
 #[cfg(test)]
 mod testing;
+#[allow(dead_code, unused_imports, reason = "the wrapper is being put on top")]
+mod text;
