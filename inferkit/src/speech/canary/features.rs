@@ -65,7 +65,13 @@ impl FrontEnd {
         self.mel.hops(samples)
     }
 
+    /// Samples from one frame to the next.
+    pub(super) fn hop_length(&self) -> usize {
+        self.mel.config().hop_length
+    }
+
     /// Features of a recording that is decoded as a whole.
+    #[cfg(test)]
     pub(super) fn whole(&self, samples: &[f32]) -> Result<Features> {
         self.part(samples, 0..self.frames(samples.len()), Spread::Sample)
     }

@@ -94,11 +94,6 @@ impl<'a> Loader<'a> {
         &self.loading.placement
     }
 
-    /// Whether there is a tensor `name`.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.source.shape(&format!("{}{name}", self.prefix)).is_some()
-    }
-
     /// Whether two names stand for the same numbers of the file.
     pub(super) fn is_same(&self, one: &str, other: &str) -> Result<bool> {
         let [one, other] = [one, other].map(|name| self.source.find(&format!("{}{name}", self.prefix)));

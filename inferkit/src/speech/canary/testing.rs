@@ -19,7 +19,9 @@ use symphonia::core::meta::MetadataOptions;
 use super::config::CanaryConfig;
 use super::loader::Loading;
 use super::networks::Networks;
+use crate::formats::nemo::NemoArchive;
 use crate::formats::torch::Checkpoint;
+use crate::formats::yaml;
 use crate::job::Job;
 use crate::nn;
 use crate::nn::Placement;
@@ -97,12 +99,11 @@ pub(super) struct Golden {
 
 /// Loads a golden model on the processor, with its golden tensors.
 pub(super) fn load(name: &str) -> Golden {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = std::fs::File::open(golden(&format!("{name}.nemo"))).unwrap();
-    tar::Archive::new(archive).unpack(folder.path()).unwrap();
-    let text = std::fs::read_to_string(folder.path().join("model_config.yaml")).unwrap();
-    let checkpoint = Checkpoint::open(&folder.path().join("model_weights.ckpt")).unwrap();
-    let root: Value = serde_saphyr::from_str(&text).unwrap();
+    let archive = NemoArchive::open(&golden(&format!("{name}.nemo"))).unwrap();
+    let text = archive.member("model_config.yaml").unwrap();
+    let weights = archive.member("model_weights.ckpt").unwrap();
+    let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();
+    let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
     let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
     let device = nn::Device::open(nn::DevicePreference::Cpu).unwrap();
     let placement = Placement {
