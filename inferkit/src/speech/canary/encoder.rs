@@ -1,4 +1,4 @@
-//! FastConformer: from features to the states that the decoder looks at.
+//! `FastConformer`: from features to the states that the decoder looks at.
 //!
 //! ```text
 //! features [t, m] ─ subsampling ─▶ [t/8, d] ─ layers ─▶ [t/8, d] ─ projection, where widths differ ─▶ [t/8, h]

@@ -156,7 +156,7 @@ mod tests {
         let padded = padded(&short).unwrap();
         assert_eq!((padded.len(), padded[0], padded[1]), (SHORTEST_SAMPLES, 0.0, 1.0));
         assert_eq!(padded[SHORTEST_SAMPLES - 3..], [1.0, 0.0, 0.0]);
-        assert_eq!(super::padded(&[0.0; SHORTEST_SAMPLES]), None);
+        assert_eq!(super::padded(&vec![0.0; SHORTEST_SAMPLES]), None);
         assert_eq!(super::padded(&[]).unwrap().len(), SHORTEST_SAMPLES);
     }
 }

@@ -147,7 +147,7 @@ fn timed<T>(name: &str, of_seconds: f64, work: impl FnOnce() -> T) -> T {
 fn a_minute_in_the_shape_of_canary_180m_flash() {
     let mut networks = load(FLASH_180M);
     let samples: Vec<f32> = (0..960_000_u32)
-        .map(|i| (f64::from(i) * 0.05).sin() as f32 * 0.1 + (i * 7919 % 2003) as f32 / 1e5)
+        .map(|i| (i as f32 * 0.05).sin() * 0.1 + (i % 2003 * 7919 % 2003) as f32 / 1e5)
         .collect();
     for round in 0..3 {
         println!("round {round}");

@@ -99,7 +99,7 @@ impl<'a> Loader<'a> {
         let [one, other] = [one, other].map(|name| self.source.find(&format!("{}{name}", self.prefix)));
         Ok(one?
             .zip(other?)
-            .is_some_and(|(one, other)| std::ptr::eq(&*one.bytes, &*other.bytes)))
+            .is_some_and(|(one, other)| std::ptr::eq(one.bytes.as_ptr(), other.bytes.as_ptr())))
     }
 
     /// Plain numbers of the computing type.

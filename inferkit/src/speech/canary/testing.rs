@@ -14,6 +14,7 @@ use symphonia::core::formats::FormatOptions;
 use symphonia::core::formats::TrackType;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::MediaSourceStreamOptions;
 use symphonia::core::meta::MetadataOptions;
 
 use super::config::CanaryConfig;
@@ -55,7 +56,10 @@ pub(super) fn clip(name: &str) -> Arc<[f32]> {
 
 /// The samples of a FLAC file, mono at 16 kHz.
 pub(super) fn flac(path: &Path) -> Arc<[f32]> {
-    let stream = MediaSourceStream::new(Box::new(std::fs::File::open(path).unwrap()), Default::default());
+    let stream = MediaSourceStream::new(
+        Box::new(std::fs::File::open(path).unwrap()),
+        MediaSourceStreamOptions::default(),
+    );
     let probe = symphonia::default::get_probe();
     let options = (FormatOptions::default(), MetadataOptions::default());
     let mut format = probe.probe(&Hint::new(), stream, options.0, options.1).unwrap();

@@ -155,9 +155,8 @@ impl Desk {
     /// the text; hence it does so only for word times, and segments are windows otherwise.
     fn timing(&self, times: TimeDetail) -> Result<Timing> {
         match times {
-            TimeDetail::None => Ok(Timing::None),
             TimeDetail::Segment | TimeDetail::Word if self.has_aligner => Ok(Timing::Aligner),
-            TimeDetail::Segment => Ok(Timing::None),
+            TimeDetail::None | TimeDetail::Segment => Ok(Timing::None),
             TimeDetail::Word if self.capabilities.word_times => Ok(Timing::Tokens),
             TimeDetail::Word => Err(Error::invalid(
                 RequestFault::UnsupportedValue,

@@ -117,7 +117,7 @@ fn a_window_has_the_same_states_bit_by_bit_beside_others() {
     let both = golden.networks.encode(&[b, a], &mut || true).unwrap();
     let range = both.windows.ranges().nth(1).unwrap();
     let beside = both.rows.narrow(0, range.start, range.len()).unwrap();
-    assert_eq!(difference(&alone.rows, &beside), 0.0);
+    assert!(difference(&alone.rows, &beside) <= 0.0, "not a bit differs");
 }
 
 #[test]
