@@ -14,6 +14,8 @@ use crate::hub::Hub;
 use crate::hub::Source;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::speech::CanaryAsrModel;
+use crate::speech::CanaryOptions;
 use crate::wrapper::ModelWrapper;
 
 /// A model as a configuration describes it.
@@ -73,10 +75,10 @@ impl Services {
 }
 
 /// The families that this version runs.
-pub const FAMILIES: [&str; 1] = ["qwen"];
+pub const FAMILIES: [&str; 2] = ["qwen", "canary"];
 
 /// Families that are planned and not in this version.
-const PLANNED: [&str; 3] = ["canary", "whisper", "pyannote"];
+const PLANNED: [&str; 2] = ["whisper", "pyannote"];
 
 /// The wrapper of a model.
 ///
@@ -85,6 +87,7 @@ const PLANNED: [&str; 3] = ["canary", "whisper", "pyannote"];
 pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWrapper>> {
     match spec.family.as_str() {
         "qwen" => Ok(Arc::new(qwen(spec, services))),
+        "canary" => Ok(Arc::new(canary(spec, services))),
         planned if PLANNED.contains(&planned) => Err(Error::unsupported_model(format!(
             "family \"{planned}\" is not in this version; it runs {}",
             FAMILIES.join(", ")
@@ -108,6 +111,17 @@ fn qwen(spec: &ModelSpec, services: &Services) -> QwenModel {
     })
 }
 
+fn canary(spec: &ModelSpec, services: &Services) -> CanaryAsrModel {
+    CanaryAsrModel::new(spec.source.clone(), services.hub.clone()).with_options(CanaryOptions {
+        device: spec.device,
+        dtype: spec.dtype,
+        files: spec.files.clone(),
+        memory_budget: spec.memory_budget,
+        max_queued: spec.max_queued,
+        queue_timeout: spec.queue_timeout,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,16 +135,16 @@ mod tests {
 
     #[test]
     fn each_family_of_this_version_has_a_wrapper_that_calls_itself_so() {
-        for family in FAMILIES {
+        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe]) {
             let info = found(family).unwrap().describe();
-            assert_eq!((info.family.as_str(), info.task), (family, Task::Chat));
+            assert_eq!((info.family.as_str(), info.task), (family, task));
         }
     }
 
     #[test]
     fn a_planned_family_is_told_from_an_unknown_one() {
         for (family, text) in [
-            ("canary", "is not in this version; it runs qwen"),
+            ("whisper", "is not in this version; it runs qwen, canary"),
             ("gpt", "is unknown; use one of qwen"),
         ] {
             let error = found(family).err().unwrap();
