@@ -308,7 +308,7 @@ fn align(model: &mut CanaryModel, works: &mut [Work], windows: Vec<(Place, Cut, 
             )
         } else {
             let labels = Labels::of_words(&text, &tokenizer, blank, frames);
-            Aligned::Words(probabilities.align(&labels).words(&labels, &tokenizer, frame_seconds))
+            Aligned::Words(probabilities.align(&labels).words(&labels, frame_seconds))
         });
         deliver(works, &place, heard, Some(&tokenizer));
     }

@@ -63,26 +63,29 @@ pub(super) fn ids(value: &Value) -> Vec<u32> {
 /// Compares words and segments with golden lists: texts and frames exactly, seconds to a millionth.
 pub(super) fn check_times(found: &TimedText, expected: &Value, which: &str) {
     for (key, found) in [("word", &found.words), ("segment", &found.segments)] {
-        let expected = expected[key].as_array().unwrap();
-        assert_eq!(found.len(), expected.len(), "{which}: number of {key}s");
-        for (found, expected) in found.iter().zip(expected) {
-            check_one(found, expected, expected[key].as_str().unwrap(), which);
+        check_frames(found, expected, key, which);
+        for (found, expected) in found.iter().zip(expected[key].as_array().unwrap()) {
+            for (found, key) in [(found.start_seconds, "start"), (found.end_seconds, "end")] {
+                let expected = expected[key].as_f64().unwrap();
+                assert!(
+                    (found - expected).abs() < 1e-6,
+                    "{which}: {key} at {found}, not {expected}"
+                );
+            }
         }
     }
 }
 
-fn check_one(found: &Timed, expected: &Value, text: &str, which: &str) {
-    let frames = [&expected["start_offset"], &expected["end_offset"]].map(|frame| frame.as_i64().unwrap());
-    assert_eq!(
-        (found.text.as_str(), [found.start_frame, found.end_frame]),
-        (text, frames),
-        "{which}"
-    );
-    for (found, key) in [(found.start_seconds, "start"), (found.end_seconds, "end")] {
-        let expected = expected[key].as_f64().unwrap();
-        assert!(
-            (found - expected).abs() < 1e-6,
-            "{which}, {text}: {key} at {found}, not {expected}"
+/// Compares the texts and frames of one list, `word` or `segment`.
+pub(super) fn check_frames(found: &[Timed], expected: &Value, key: &str, which: &str) {
+    let expected = expected[key].as_array().unwrap();
+    assert_eq!(found.len(), expected.len(), "{which}: number of {key}s");
+    for (found, expected) in found.iter().zip(expected) {
+        let frames = [&expected["start_offset"], &expected["end_offset"]].map(|frame| frame.as_i64().unwrap());
+        assert_eq!(
+            (found.text.as_str(), [found.start_frame, found.end_frame]),
+            (expected[key].as_str().unwrap(), frames),
+            "{which}"
         );
     }
 }

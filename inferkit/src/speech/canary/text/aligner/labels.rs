@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::formats::sentencepiece::SentencePiece;
+use crate::formats::sentencepiece::TextPiece;
 
 /// How the tokenizer spells a token that it lacks.
 const UNKNOWN_TEXT: char = '\u{2047}';
@@ -12,6 +13,8 @@ const UNKNOWN_TEXT: char = '\u{2047}';
 pub(in super::super::super) struct Labels {
     /// `blank, t₁, blank, t₂, …, blank`; only the blank where there is nothing to align.
     pub(super) y: Vec<u32>,
+    /// The text of each token; the token `k` is the state `2k + 1`.
+    pub(super) pieces: Vec<String>,
     /// In the order of the text.
     pub(super) words: Vec<LabelledWord>,
     /// Which words each segment consists of.
@@ -40,7 +43,7 @@ impl Labels {
         for segment in segments(&text) {
             let first = labels.words.len();
             for word in segment.split(' ') {
-                labels.push(word, &word_tokens(word, tokenizer), blank);
+                labels.push(word, word_tokens(word, tokenizer), blank);
             }
             if labels.words.len() > first {
                 labels.segments.push(first..labels.words.len());
@@ -61,7 +64,7 @@ impl Labels {
         if text.is_empty() || tokenizer.encode(&text).len() > frames {
             return labels;
         }
-        labels.push(&text, &word_tokens(&text, tokenizer), blank);
+        labels.push(&text, word_tokens(&text, tokenizer), blank);
         labels.segments = (0..labels.words.len()).map(|word| word..word + 1).collect();
         labels
     }
@@ -74,18 +77,20 @@ impl Labels {
     fn nothing(blank: u32) -> Self {
         Self {
             y: vec![blank],
+            pieces: Vec::new(),
             words: Vec::new(),
             segments: Vec::new(),
         }
     }
 
-    fn push(&mut self, text: &str, tokens: &[u32], blank: u32) {
+    fn push(&mut self, text: &str, tokens: Vec<TextPiece>, blank: u32) {
         if tokens.is_empty() {
             return;
         }
         let first = self.y.len();
         for token in tokens {
-            self.y.extend([*token, blank]);
+            self.y.extend([token.id, blank]);
+            self.pieces.push(token.text);
         }
         self.words.push(LabelledWord {
             text: text.to_owned(),
@@ -114,13 +119,16 @@ fn segments(text: &str) -> Vec<&str> {
 }
 
 /// The tokens of a word alone; where it prints an unknown token, that token.
-fn word_tokens(word: &str, tokenizer: &SentencePiece) -> Vec<u32> {
+fn word_tokens(word: &str, tokenizer: &SentencePiece) -> Vec<TextPiece> {
     let mut tokens = Vec::new();
     for (index, part) in word.split(UNKNOWN_TEXT).enumerate() {
         if index > 0 {
-            tokens.push(tokenizer.unknown_id());
+            tokens.push(TextPiece {
+                id: tokenizer.unknown_id(),
+                text: UNKNOWN_TEXT.to_string(),
+            });
         }
-        tokens.extend(tokenizer.encode(part));
+        tokens.extend(tokenizer.cut(part));
     }
     tokens
 }
@@ -155,7 +163,10 @@ mod tests {
     #[test]
     fn a_word_that_prints_an_unknown_token_keeps_it() {
         let tokenizer = testing::single_tokenizer();
-        let tokens = word_tokens("the\u{2047}the", &tokenizer);
+        let tokens: Vec<u32> = word_tokens("the\u{2047}the", &tokenizer)
+            .iter()
+            .map(|token| token.id)
+            .collect();
         let the = tokenizer.encode("the");
         assert_eq!(tokens, [the.as_slice(), &[tokenizer.unknown_id()], &the].concat());
     }

@@ -2,6 +2,8 @@
 
 use super::super::timed::Timed;
 use super::super::timed::TimedText;
+use std::ops::Range;
+
 use super::Alignment;
 use super::labels::Labels;
 use crate::formats::sentencepiece::SentencePiece;
@@ -14,7 +16,7 @@ const PUNCTUATION: [&str; 4] = [",", ".", "!", "?"];
 pub(in super::super::super) struct Character {
     /// Id of the token.
     pub(in super::super::super) id: u32,
-    /// The token as the vocabulary spells it.
+    /// The text that the token stands for, with the mark of spaces.
     pub(in super::super::super) piece: String,
     /// What it prints alone.
     pub(in super::super::super) text: String,
@@ -33,8 +35,9 @@ struct Span {
 
 /// A token of a word in the course of being timed.
 #[derive(Debug, Clone, Copy)]
-struct Token {
+struct Token<'a> {
     id: u32,
+    piece: &'a str,
     span: Span,
     /// Frames, by the seconds as they are before rounding.
     frames: (i64, i64),
@@ -44,18 +47,13 @@ impl Alignment {
     /// Times of the words and segments of `labels`.
     ///
     /// * `frame_seconds`: length of an encoder frame
-    pub(in super::super::super) fn words(
-        &self,
-        labels: &Labels,
-        tokenizer: &SentencePiece,
-        frame_seconds: f64,
-    ) -> TimedText {
+    pub(in super::super::super) fn words(&self, labels: &Labels, frame_seconds: f64) -> TimedText {
         let spans = self.spans(labels.y.len(), frame_seconds);
         let words: Vec<Timed> = labels
             .words
             .iter()
             .map(|word| {
-                let tokens = tokens(&labels.y, &spans, word.states.clone(), tokenizer, frame_seconds);
+                let tokens = tokens(labels, &spans, word.states.clone(), frame_seconds);
                 timed(&word.text, tokens.first(), tokens.last())
             })
             .collect();
@@ -89,11 +87,11 @@ impl Alignment {
     ) -> Vec<Character> {
         let spans = self.spans(labels.y.len(), frame_seconds);
         let words = labels.words.iter();
-        let tokens = words.flat_map(|word| tokens(&labels.y, &spans, word.states.clone(), tokenizer, frame_seconds));
+        let tokens = words.flat_map(|word| tokens(labels, &spans, word.states.clone(), frame_seconds));
         tokens
             .map(|token| Character {
                 id: token.id,
-                piece: tokenizer.piece(token.id).unwrap_or_default().to_owned(),
+                piece: token.piece.to_owned(),
                 text: tokenizer.decode(&[token.id]),
                 start_frame: token.frames.0,
                 end_frame: token.frames.1,
@@ -116,29 +114,24 @@ impl Alignment {
 }
 
 /// The tokens among `states`, with marks of punctuation moved to the end of the token before them.
-fn tokens(
-    y: &[u32],
-    spans: &[Span],
-    states: std::ops::Range<usize>,
-    tokenizer: &SentencePiece,
-    frame_seconds: f64,
-) -> Vec<Token> {
-    let mut tokens: Vec<Token> = Vec::new();
+fn tokens<'a>(labels: &'a Labels, spans: &[Span], states: Range<usize>, frame_seconds: f64) -> Vec<Token<'a>> {
+    let mut tokens: Vec<Token<'a>> = Vec::new();
     // Every second state is a blank.
     for state in states.step_by(2) {
-        let Some((id, span)) = y.get(state).zip(spans.get(state)) else {
+        let Some((id, span)) = labels.y.get(state).zip(spans.get(state)) else {
             continue;
         };
+        let piece = labels.pieces.get(state / 2).map(String::as_str).unwrap_or_default();
         let mut token = Token {
             id: *id,
+            piece,
             span: Span {
                 start: rounded(span.start),
                 end: rounded(span.end),
             },
             frames: (frame(span.start, frame_seconds), frame(span.end, frame_seconds)),
         };
-        let is_mark = tokenizer.piece(*id).is_some_and(|piece| PUNCTUATION.contains(&piece));
-        if let Some(before) = tokens.last().filter(|_| is_mark) {
+        if let Some(before) = tokens.last().filter(|_| PUNCTUATION.contains(&piece)) {
             let end = before.span.end;
             token.span = Span { start: end, end };
             token.frames = (frame(end, frame_seconds), frame(end, frame_seconds));
@@ -148,7 +141,7 @@ fn tokens(
     tokens
 }
 
-fn timed(text: &str, first: Option<&Token>, last: Option<&Token>) -> Timed {
+fn timed(text: &str, first: Option<&Token<'_>>, last: Option<&Token<'_>>) -> Timed {
     Timed {
         text: text.to_owned(),
         start_frame: first.map_or(-1, |token| token.frames.0),
@@ -203,11 +196,7 @@ mod tests {
             let (text, frames) = (case["text"].as_str().unwrap(), testing::size(&case["T"]));
             let alignment = alignment(case);
             let labels = Labels::of_words(text, &tokenizer, blank, frames);
-            testing::check_times(
-                &alignment.words(&labels, &tokenizer, seconds),
-                &case["word+segment"],
-                text,
-            );
+            testing::check_times(&alignment.words(&labels, seconds), &case["word+segment"], text);
             let Some(expected) = case["char"]["char"]
                 .as_array()
                 .filter(|list| same_tokens(case, &labels, list))

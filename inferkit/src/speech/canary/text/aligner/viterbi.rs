@@ -104,6 +104,7 @@ mod tests {
         }
         Labels {
             y,
+            pieces: Vec::new(),
             words: Vec::new(),
             segments: Vec::new(),
         }
