@@ -21,7 +21,6 @@ mod timed;
 mod timestamps;
 mod tokenizer;
 
-pub(super) use aligner::Alignment;
 pub(super) use aligner::Character;
 pub(super) use aligner::Labels;
 pub(super) use aligner::LogProbabilities;
