@@ -4,7 +4,7 @@
 //! cargo run --release -p inferkit-kernels --example cells -- THREADS      asked by benches/peers/kernels/table.py
 //! ```
 //!
-//! Reads lines `FORMAT M K N` (format f32, bf16, q8_0 or q4_k) and answers each with the seconds of one product `[m, k]` by
+//! Reads lines `FORMAT M K N` (format `f32`, `bf16`, `q8_0` or `q4_k`) and answers each with the seconds of one product `[m, k]` by
 //! `[n, k]`ᵀ, activations in f32 before and results in f32 after: the least of the calls within a tenth of a second. Up to
 //! eight rows, weights are cycled through 96 MB of copies, so that memory is read and not a cache. `-` means not supported.
 
