@@ -85,10 +85,9 @@ async fn minutes(models: &Models, samples: Samples, out: &mut (dyn Write + Send)
             delta: Delta::Content(text),
             ..
         } = event?
+            && !write(&text)
         {
-            if !write(&text) {
-                break;
-            }
+            break;
         }
     }
     Ok(())
