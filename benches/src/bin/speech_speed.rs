@@ -85,7 +85,12 @@ async fn main() -> Result<()> {
         eprintln!("usage: speech_speed FAMILY MODEL RECORDING [TOGETHER] [REPEATS]");
         std::process::exit(2);
     };
-    let number = |place: usize, otherwise| numbers.get(place).and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let number = |place: usize, otherwise| {
+        numbers
+            .get(place)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(otherwise)
+    };
     let (together, repeats) = (number(0, 1), number(1, 3));
     let file = File::open(recording).map_err(|error| inferkit::Error::internal(format!("{recording}: {error}")))?;
     let recording = audio::decode(file, &DecodeOptions::default(), &Job::new())?;
