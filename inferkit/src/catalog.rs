@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::chat::QwenModel;
 use crate::chat::QwenOptions;
+use crate::diarization::PyannoteDiarizationModel;
+use crate::diarization::PyannoteOptions;
 use crate::error::Error;
 use crate::error::Result;
 use crate::hub::FileSelection;
@@ -75,10 +77,10 @@ impl Services {
 }
 
 /// The families that this version runs.
-pub const FAMILIES: [&str; 2] = ["qwen", "canary"];
+pub const FAMILIES: [&str; 3] = ["qwen", "canary", "pyannote"];
 
 /// Families that are planned and not in this version.
-const PLANNED: [&str; 2] = ["whisper", "pyannote"];
+const PLANNED: [&str; 1] = ["whisper"];
 
 /// The wrapper of a model.
 ///
@@ -88,6 +90,7 @@ pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWra
     match spec.family.as_str() {
         "qwen" => Ok(Arc::new(qwen(spec, services))),
         "canary" => Ok(Arc::new(canary(spec, services))),
+        "pyannote" => Ok(Arc::new(pyannote(spec, services))),
         planned if PLANNED.contains(&planned) => Err(Error::unsupported_model(format!(
             "family \"{planned}\" is not in this version; it runs {}",
             FAMILIES.join(", ")
@@ -122,6 +125,15 @@ fn canary(spec: &ModelSpec, services: &Services) -> CanaryAsrModel {
     })
 }
 
+fn pyannote(spec: &ModelSpec, services: &Services) -> PyannoteDiarizationModel {
+    PyannoteDiarizationModel::new(spec.source.clone(), services.hub.clone()).with_options(PyannoteOptions {
+        device: spec.device,
+        dtype: spec.dtype,
+        max_queued: spec.max_queued,
+        queue_timeout: spec.queue_timeout,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_family_of_this_version_has_a_wrapper_that_calls_itself_so() {
-        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe]) {
+        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe, Task::Diarize]) {
             let info = found(family).unwrap().describe();
             assert_eq!((info.family.as_str(), info.task), (family, task));
         }
@@ -144,8 +156,8 @@ mod tests {
     #[test]
     fn a_planned_family_is_told_from_an_unknown_one() {
         for (family, text) in [
-            ("whisper", "is not in this version; it runs qwen, canary"),
-            ("gpt", "is unknown; use one of qwen"),
+            ("whisper", "is not in this version; it runs qwen, canary, pyannote"),
+            ("gpt", "is unknown; use one of qwen, canary, pyannote"),
         ] {
             let error = found(family).err().unwrap();
             assert_eq!(error.code(), "unsupported_model");

@@ -29,6 +29,8 @@ pub use chat::QwenOptions;
 pub use diarization::DerOptions;
 pub use diarization::DiarizationError;
 pub use diarization::Pairing;
+pub use diarization::PyannoteDiarizationModel;
+pub use diarization::PyannoteOptions;
 pub use diarization::diarization_error;
 pub use doctor::Dependency;
 pub use doctor::DependencyKind;

@@ -139,5 +139,34 @@ pub fn gemm_gated(
     jobs::run(pool, &prepared, &[job]);
 }
 
+/// The bare sums of some rows and one panel of an f32 weight, for kernels that have an epilogue of their own.
+///
+/// * `rows`: `m` rows of `weight.k()` values, one after another
+/// * `sums`: `[m][columns of a panel]`
+///
+/// # Safety
+/// Both pointers are valid for these shapes, and nobody else writes the sums meanwhile.
+///
+/// # Panics
+/// When the weight is of another kind, or there is no such panel.
+pub(crate) unsafe fn panel_sums(weight: &PackedWeight, panel: usize, rows: *const f32, m: usize, sums: *mut f32) {
+    assert_eq!(weight.layout().kind, crate::weights::Kind::F32, "sums of plain numbers");
+    let block = tiles::Block {
+        rows: tiles::RowPointers {
+            start: rows.cast(),
+            stride: 4 * weight.k(),
+            index: std::ptr::null(),
+        },
+        first: 0,
+        m,
+        k_start: 0,
+        k_len: weight.k(),
+        weights: weight.panel(panel).as_ptr(),
+        panel: weight.layout().panel,
+        sums,
+    };
+    float::f32_block(weight.isa(), &block);
+}
+
 #[cfg(test)]
 mod tests;

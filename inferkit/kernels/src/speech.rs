@@ -17,6 +17,7 @@ mod lstm;
 mod maps;
 mod relative;
 mod taps;
+mod winograd;
 
 pub use attention::KeyValues;
 pub use conv::Conv1d;
@@ -26,6 +27,7 @@ pub use depthwise2d::DepthwiseConv2d;
 pub use lstm::{Direction, Lstm, LstmState};
 pub use maps::{FeatureMaps, Window};
 pub use relative::{RelativeAttention, RelativeInputs};
+pub use winograd::{Finish, WinogradConv2d};
 
 #[cfg(test)]
 mod tests;

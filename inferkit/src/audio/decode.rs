@@ -199,7 +199,7 @@ impl<'a> Sink<'a> {
                 )));
             }
         }
-        self.current = Some((rate, Resampler::new(rate)?));
+        self.current = Some((rate, Resampler::new(rate, self.options.filter)?));
         Ok(())
     }
 

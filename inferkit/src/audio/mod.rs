@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! bytes → container → packets → decoder → channels mixed → 16 kHz → samples
-//!         (symphonia)           (symphonia, ropus)         (rubato)
+//!         (symphonia)           (symphonia, ropus)         (rubato, or sinc for speakers)
+//! samples → frames → power → mel → log                  (fbank: Kaldi's, for speaker networks)
 //! ```
 //!
 //! A file is recognised by its content, never by its name. It is decoded packet by packet and brought to 16 kHz in
@@ -15,12 +16,14 @@ mod codec;
 mod contain;
 mod decode;
 mod fault;
+pub(crate) mod fbank;
 mod mel;
 mod mix;
 mod opus;
 mod peaks;
 mod recording;
 mod resample;
+mod sinc;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,7 @@ pub use decode::decode;
 pub use peaks::peaks;
 pub use recording::DecodeOptions;
 pub use recording::Recording;
+pub use recording::ResamplingFilter;
 pub use recording::SAMPLE_RATE;
 
 pub(crate) use mel::Features;

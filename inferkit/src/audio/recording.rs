@@ -13,14 +13,28 @@ pub struct DecodeOptions {
     pub max_seconds: f64,
     /// The channel to take, from 0; `None` averages them all.
     pub channel: Option<usize>,
+    /// How other sampling rates become 16 kHz.
+    pub filter: ResamplingFilter,
+}
+
+/// How other sampling rates become 16 kHz.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResamplingFilter {
+    /// Flat to 7.8 kHz and steep behind: what recognisers hear best.
+    #[default]
+    Steep,
+    /// Short windowed sinc filters as torchaudio has them, with which speaker networks learned.
+    Sinc,
 }
 
 impl Default for DecodeOptions {
-    /// Four hours, all channels.
+    /// Four hours, all channels, the steep filter.
     fn default() -> Self {
         Self {
             max_seconds: 14_400.0,
             channel: None,
+            filter: ResamplingFilter::default(),
         }
     }
 }
@@ -30,6 +44,12 @@ impl DecodeOptions {
     #[must_use]
     pub fn with_max_seconds(self, max_seconds: f64) -> Self {
         Self { max_seconds, ..self }
+    }
+
+    /// Brings other sampling rates to 16 kHz by `filter`.
+    #[must_use]
+    pub fn with_filter(self, filter: ResamplingFilter) -> Self {
+        Self { filter, ..self }
     }
 
     /// Takes one channel, from 0, in place of the average.

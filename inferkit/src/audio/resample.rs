@@ -1,4 +1,4 @@
-//! Any sampling rate to 16 kHz, window by window.
+//! Any sampling rate to 16 kHz, piece by piece: by the filter for speech, or by that of [`sinc`](super::sinc).
 //!
 //! Rubato's synchronous FFT resampler with a window of about 4096 samples and Blackman-Harris² as its filter: flat to
 //! 7.8 kHz, −139 dB above 8.2 kHz (measured by the tests). A polynomial resampler would fold everything back, and the
@@ -10,8 +10,10 @@ use rubato::Resampler as _;
 use rubato::WindowFunction;
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
 
+use super::ResamplingFilter;
 use super::SAMPLE_RATE;
 use super::fault;
+use super::sinc::SincResampler;
 use crate::error::Error;
 use crate::error::Result;
 
@@ -27,6 +29,8 @@ pub(super) enum Resampler {
     Same,
     /// It has another.
     Other(Box<Windows>),
+    /// It has another, and speakers are to be told apart in it.
+    Sinc(Box<SincResampler>),
 }
 
 /// The state between two windows.
@@ -47,7 +51,7 @@ impl Resampler {
     ///
     /// # Errors
     /// `invalid_audio` for a rate that no recording has.
-    pub(super) fn new(rate: u32) -> Result<Self> {
+    pub(super) fn new(rate: u32, filter: ResamplingFilter) -> Result<Self> {
         if rate == SAMPLE_RATE {
             return Ok(Self::Same);
         }
@@ -57,6 +61,9 @@ impl Resampler {
                 RATES.start(),
                 RATES.end()
             )));
+        }
+        if filter == ResamplingFilter::Sinc {
+            return Ok(Self::Sinc(Box::new(SincResampler::new(rate))));
         }
         let shape = WindowFunction::BlackmanHarris2;
         let (from, to) = (rate as usize, SAMPLE_RATE as usize);
@@ -85,6 +92,7 @@ impl Resampler {
                 windows.waiting.extend_from_slice(samples);
                 windows.drain(output)?;
             }
+            Self::Sinc(sinc) => sinc.push(samples, output),
         }
         Ok(())
     }
@@ -97,6 +105,10 @@ impl Resampler {
         match self {
             Self::Same => Ok(()),
             Self::Other(mut windows) => windows.finish(output),
+            Self::Sinc(sinc) => {
+                sinc.finish(output);
+                Ok(())
+            }
         }
     }
 }

@@ -23,35 +23,29 @@
     )
 )]
 
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod aggregate;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod annotation;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod array;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod binarize;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the pipeline that uses these stages stands beside them"
-)]
 mod clustering;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod count;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
+mod embedding;
+mod engine;
 mod finish;
 #[cfg(test)]
 mod golden;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
 mod grid;
+mod layers;
 mod metric;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
+mod pipeline;
 mod powerset;
-#[allow(dead_code, reason = "the pipeline that uses these stages stands beside them")]
+mod pyannote;
 mod reconstruct;
+mod segmentation;
 
 pub use metric::DerOptions;
 pub use metric::DiarizationError;
 pub use metric::Pairing;
 pub use metric::diarization_error;
+pub use pyannote::PyannoteDiarizationModel;
+pub use pyannote::PyannoteOptions;

@@ -10,6 +10,8 @@ pub(crate) enum Activation {
     Identity,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, x / 100)`, the slope that PyTorch takes where none is given.
+    LeakyRelu,
     /// `x · sigmoid(x)`.
     Silu,
     /// GELU by the error function, `x · Φ(x)`.
@@ -22,6 +24,7 @@ impl Activation {
         match self {
             Self::Identity => inferkit_kernels::Activation::Identity,
             Self::Relu => inferkit_kernels::Activation::Relu,
+            Self::LeakyRelu => inferkit_kernels::Activation::LeakyRelu,
             Self::Silu => inferkit_kernels::Activation::Silu,
             Self::Gelu => inferkit_kernels::Activation::Gelu,
         }
@@ -32,6 +35,7 @@ impl Activation {
         match self {
             Self::Identity => Ok(x.clone()),
             Self::Relu => x.relu(),
+            Self::LeakyRelu => x.maximum(&(x * 0.01)?),
             Self::Silu => x.silu(),
             Self::Gelu => x.gelu_erf(),
         }

@@ -18,7 +18,10 @@ mod metal;
 #[path = "device/no_metal.rs"]
 mod metal;
 
+use std::sync::Arc;
+
 use candle_core::DType;
+use inferkit_kernels::Pool;
 
 use crate::error::Error;
 use crate::error::RequestFault;
@@ -94,6 +97,12 @@ impl Device {
         }
     }
 
+    /// The processor with the tensor library alone: what tests compare kernels with.
+    #[cfg(test)]
+    pub(crate) fn without_kernels() -> Self {
+        Self::cpu("asked for by a test")
+    }
+
     fn with_kernels(self, threads: Option<&Threads>) -> Result<Self> {
         if !self.candle.is_cpu() {
             return Ok(self);
@@ -147,6 +156,13 @@ impl Device {
         self.kernels.as_ref()
     }
 
+    /// The threads for what is computed on the processor whatever the device is.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.kernels
+            .as_ref()
+            .map_or_else(|| Arc::new(Pool::with_available()), Kernels::shared_pool)
+    }
+
     /// The type to compute with, where the file holds weights of `stored`.
     ///
     /// On the CPU `auto` means f32 whatever the file holds: the kernels multiply bf16 weights with f32 as they are,
@@ -159,6 +175,12 @@ impl Device {
             DtypePreference::Auto if self.candle.is_cpu() => DType::F32,
             DtypePreference::Auto => stored,
         }
+    }
+
+    /// Images that a convolutional network is best given together: one that stays in the processor's caches, or enough to
+    /// fill another device.
+    pub(crate) fn images_at_once(&self) -> usize {
+        if self.candle.is_cpu() { 1 } else { 16 }
     }
 
     /// Tokens a key/value block holds: one panel of the CPU's kernels, or a tile of the GPU's.

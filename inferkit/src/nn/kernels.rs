@@ -3,6 +3,7 @@
 //! **Invariant:** the pool is a value that comes with the device; the models of a registry share it.
 
 use std::sync::Arc;
+use std::sync::Mutex;
 
 use candle_core::CpuStorage;
 use candle_core::D;
@@ -48,6 +49,10 @@ impl Kernels {
         &self.pool
     }
 
+    pub(super) fn shared_pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
+    }
+
     pub(super) const fn isa(&self) -> Isa {
         self.isa
     }
@@ -75,6 +80,17 @@ pub(super) fn make_rows(count: usize, width: usize, write: impl FnOnce(RowsMut<'
     Tensor::from_vec(floats, (count, width), &Device::Cpu)
 }
 
+/// Calls `write` with every piece of `size` values of `out` and its number, on the threads of the pool.
+pub(super) fn write_pieces(pool: &Pool, out: &mut [f32], size: usize, write: impl Fn(usize, &mut [f32]) + Sync) {
+    let pieces: Vec<Mutex<&mut [f32]>> = out.chunks_mut(size.max(1)).map(Mutex::new).collect();
+    pool.run(pieces.len(), |number| {
+        // Each piece is taken once, hence never waited for.
+        if let Some(Ok(mut piece)) = pieces.get(number).map(Mutex::lock) {
+            write(number, &mut piece);
+        }
+    });
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +104,15 @@ mod tests {
         let turned = x.t().unwrap().to_dtype(DType::BF16).unwrap();
         let second = with_rows(&turned, |rows| Ok((rows.rows(), rows.row(1).to_vec()))).unwrap();
         assert_eq!(second, (3, vec![1.0, 4.0]));
+    }
+
+    #[test]
+    fn every_piece_is_written_once_the_last_one_being_shorter() {
+        let mut out = vec![0.0; 7];
+        write_pieces(&Pool::new(2), &mut out, 3, |number, piece| {
+            piece.iter_mut().for_each(|value| *value += [1.0, 2.0, 3.0][number]);
+        });
+        assert_eq!(out, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, depthwise ─▶ mlp, moe
 //! checkpoint ─▶ weights           the same, by path: weights.at("encoder").linear("out", …)
 //! sequences: a batch without padding     gate, relative_attention, subsampling: what encoders of speech are made of
+//! conv2d, batch_norm, instance_norm, recurrent: what networks of sound are made of
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
 //! kernels, packed                 the processor's side of all of these, by inferkit-kernels
 //! ```
@@ -16,12 +17,15 @@
 //! **Invariant:** device differences end here; a model never asks which device it is on.
 
 mod activation;
+mod batch_norm;
+mod conv2d;
 mod depthwise;
 #[allow(dead_code, reason = "models open devices, and they sit above this floor")]
 mod device;
 mod embedding;
 mod fault;
 mod gate;
+mod instance_norm;
 mod kernels;
 mod layer_norm;
 mod linear;
@@ -31,6 +35,7 @@ mod norm;
 mod packed;
 mod paged;
 mod preference;
+mod recurrent;
 mod relative_attention;
 mod rope;
 mod sequences;
@@ -48,12 +53,19 @@ pub use preference::DtypePreference;
 pub use threads::Threads;
 
 pub(crate) use activation::Activation;
+pub(crate) use batch_norm::BatchNorm;
+pub(crate) use batch_norm::BatchNormValues;
+pub(crate) use conv2d::Conv2d;
+pub(crate) use conv2d::Conv2dMoves;
 pub(crate) use depthwise::DepthwiseConv;
 pub(crate) use depthwise::FoldedNorm;
 pub(crate) use device::Device;
 pub(crate) use embedding::Embedding;
 pub(crate) use fault::device_fault;
 pub(crate) use gate::Glu;
+pub(crate) use instance_norm::InstanceNorm;
+pub(crate) use instance_norm::PooledWindows;
+pub(crate) use instance_norm::Rescale;
 pub(crate) use kernels::Kernels;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
@@ -65,6 +77,8 @@ pub(crate) use paged::AttentionPlan;
 pub(crate) use paged::CacheShape;
 pub(crate) use paged::PagedCache;
 pub(crate) use paged::SequencePlan;
+pub(crate) use recurrent::Bilstm;
+pub(crate) use recurrent::LstmWeights;
 pub(crate) use relative_attention::RelativeAttention;
 pub(crate) use relative_attention::relative_positions;
 pub(crate) use rope::RopeConfig;

@@ -18,6 +18,8 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+    /// `max(x, x / 100)`: the slope that PyTorch takes where none is given.
+    LeakyRelu,
 }
 
 /// What is added at the end.
@@ -190,5 +192,6 @@ pub(crate) unsafe fn activate<S: Simd>(activation: Activation, x: S::F) -> S::F 
         Activation::Gelu => gelu::<S>(x),
         Activation::GeluTanh => gelu_tanh::<S>(x),
         Activation::Relu => S::max(S::splat(0.0), x),
+        Activation::LeakyRelu => S::max(S::mul(S::splat(0.01), x), x),
     }
 }

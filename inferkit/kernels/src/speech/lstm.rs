@@ -69,6 +69,11 @@ impl Lstm {
         self.recurrent.k()
     }
 
+    /// Memory that the packed weights take.
+    pub fn bytes(&self) -> usize {
+        self.recurrent.bytes()
+    }
+
     /// Takes all steps.
     ///
     /// * `projected`: `[t, batch, 4 * hidden]`, the inputs' products with bias; overwritten with the gates' sums

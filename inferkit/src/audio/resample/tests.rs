@@ -7,7 +7,7 @@ const COMMON: [u32; 9] = [8_000, 11_025, 22_050, 24_000, 32_000, 44_100, 48_000,
 
 /// `samples` at 16 kHz, handed over in pieces of `piece`.
 fn converted(samples: &[f32], rate: u32, piece: usize) -> Vec<f32> {
-    let mut resampler = Resampler::new(rate).unwrap();
+    let mut resampler = Resampler::new(rate, ResamplingFilter::Steep).unwrap();
     let mut output = Vec::new();
     for piece in samples.chunks(piece) {
         resampler.push(piece, &mut output).unwrap();
@@ -138,7 +138,7 @@ fn nothing_stays_nothing_and_sixteen_kilohertz_stays_as_it_is() {
 #[test]
 fn rates_that_no_recording_has_are_refused() {
     for rate in [0, 1, 999, 384_001, u32::MAX] {
-        let error = Resampler::new(rate).err().unwrap();
+        let error = Resampler::new(rate, ResamplingFilter::Steep).err().unwrap();
         assert_eq!(error.code(), "invalid_audio");
         assert!(error.to_string().contains(&rate.to_string()), "{error}");
     }
