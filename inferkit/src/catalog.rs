@@ -14,6 +14,8 @@ use crate::hub::Hub;
 use crate::hub::Source;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::speech::WhisperModel;
+use crate::speech::WhisperOptions;
 use crate::wrapper::ModelWrapper;
 
 /// A model as a configuration describes it.
@@ -73,10 +75,10 @@ impl Services {
 }
 
 /// The families that this version runs.
-pub const FAMILIES: [&str; 1] = ["qwen"];
+pub const FAMILIES: [&str; 2] = ["qwen", "whisper"];
 
 /// Families that are planned and not in this version.
-const PLANNED: [&str; 3] = ["canary", "whisper", "pyannote"];
+const PLANNED: [&str; 2] = ["canary", "pyannote"];
 
 /// The wrapper of a model.
 ///
@@ -85,6 +87,7 @@ const PLANNED: [&str; 3] = ["canary", "whisper", "pyannote"];
 pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWrapper>> {
     match spec.family.as_str() {
         "qwen" => Ok(Arc::new(qwen(spec, services))),
+        "whisper" => Ok(Arc::new(whisper(spec, services))),
         planned if PLANNED.contains(&planned) => Err(Error::unsupported_model(format!(
             "family \"{planned}\" is not in this version; it runs {}",
             FAMILIES.join(", ")
@@ -108,6 +111,19 @@ fn qwen(spec: &ModelSpec, services: &Services) -> QwenModel {
     })
 }
 
+fn whisper(spec: &ModelSpec, services: &Services) -> WhisperModel {
+    let default = WhisperOptions::default();
+    WhisperModel::new(spec.source.clone(), services.hub.clone()).with_options(WhisperOptions {
+        device: spec.device,
+        dtype: spec.dtype,
+        files: spec.files.clone(),
+        memory_budget: spec.memory_budget,
+        beam: default.beam,
+        max_queued: spec.max_queued,
+        queue_timeout: spec.queue_timeout,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,17 +137,17 @@ mod tests {
 
     #[test]
     fn each_family_of_this_version_has_a_wrapper_that_calls_itself_so() {
-        for family in FAMILIES {
+        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe]) {
             let info = found(family).unwrap().describe();
-            assert_eq!((info.family.as_str(), info.task), (family, Task::Chat));
+            assert_eq!((info.family.as_str(), info.task), (family, task));
         }
     }
 
     #[test]
     fn a_planned_family_is_told_from_an_unknown_one() {
         for (family, text) in [
-            ("canary", "is not in this version; it runs qwen"),
-            ("gpt", "is unknown; use one of qwen"),
+            ("canary", "is not in this version; it runs qwen, whisper"),
+            ("gpt", "is unknown; use one of qwen, whisper"),
         ] {
             let error = found(family).err().unwrap();
             assert_eq!(error.code(), "unsupported_model");

@@ -13,7 +13,10 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+mod contain;
 pub(crate) mod gguf;
 pub(crate) mod mmap;
 pub(crate) mod safetensors;
 mod shown;
+
+pub(crate) use contain::contain;

@@ -9,6 +9,7 @@ use candle_core::quantized::QMatMul;
 use candle_core::quantized::QTensor;
 use inferkit_kernels::PackedWeight;
 
+use super::activation::Activation;
 use super::kernels::Kernels;
 use super::packed::PackedLinear;
 use super::packed::PackedShape;
@@ -53,6 +54,14 @@ impl Linear {
         match bias {
             Some(bias) => product.broadcast_add(bias),
             None => Ok(product),
+        }
+    }
+
+    /// What [`forward`](Self::forward) gives, with `activation` applied.
+    pub(crate) fn forward_activated(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        match &self.0 {
+            Form::Packed(layer) => layer.forward_activated(x, activation),
+            Form::Tensors(..) => activation.apply(&self.forward(x)?),
         }
     }
 
@@ -115,6 +124,7 @@ impl Linear {
 mod tests {
     use super::*;
     use candle_core::Device;
+    use crate::nn::Placement;
     use candle_core::quantized::GgmlDType;
 
     #[test]
@@ -125,6 +135,29 @@ mod tests {
         let x = Tensor::new(&[[1_f32, 1.0], [0.0, 2.0]], &Device::Cpu).unwrap();
         let y = linear.forward(&x).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(y, [[3.5, 7.0, 10.0], [4.5, 8.0, 11.0]]);
+    }
+
+    #[test]
+    fn an_activation_is_applied_after_the_bias_by_kernels_and_by_tensors() {
+        let rows = Tensor::new(&[[1_f32, 0.0], [0.0, 1.0]], &Device::Cpu).unwrap();
+        let bias = Tensor::new(&[0.5_f32, -3.0], &Device::Cpu).unwrap();
+        let x = Tensor::new(&[[0.5_f32, 2.0]], &Device::Cpu).unwrap();
+        let placement = Placement {
+            device: Device::Cpu,
+            dtype: candle_core::DType::F32,
+            widen_blocks: false,
+            kernels: Some(Kernels::open().unwrap()),
+        };
+        for weight in [
+            Weight::Plain(rows.clone()),
+            Weight::of_tensor("w", &rows, &placement).unwrap(),
+        ] {
+            let linear = Linear::new(&weight, Some(bias.clone())).unwrap();
+            let y = linear.forward_activated(&x, Activation::Gelu).unwrap();
+            let y = y.to_vec2::<f32>().unwrap();
+            // By the error function GELU(1) = 0.841345 and GELU(−1) = −0.158655; by tanh 0.841192.
+            assert!((y[0][0] - 0.841_345).abs() < 1e-5 && (y[0][1] + 0.158_655).abs() < 1e-5, "{y:?}");
+        }
     }
 
     #[test]

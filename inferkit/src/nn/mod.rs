@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! preference ─▶ device            which device and number type a model gets
-//! formats' tensors ─▶ weight ─▶ linear, embedding, norm ─▶ mlp, moe
+//! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv ─▶ mlp, moe
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
 //! kernels, packed                 the processor's side of all of these, by inferkit-kernels
 //! ```
@@ -13,11 +13,14 @@
 //!
 //! **Invariant:** device differences end here; a model never asks which device it is on.
 
+mod activation;
+mod conv;
 #[allow(dead_code, reason = "models open devices, and they sit above this floor")]
 mod device;
 mod embedding;
 mod fault;
 mod kernels;
+mod layer_norm;
 mod linear;
 mod mlp;
 mod moe;
@@ -31,10 +34,13 @@ mod weight;
 pub use preference::DevicePreference;
 pub use preference::DtypePreference;
 
+pub(crate) use activation::Activation;
+pub(crate) use conv::Conv1d;
 pub(crate) use device::Device;
 pub(crate) use embedding::Embedding;
 pub(crate) use fault::device_fault;
 pub(crate) use kernels::Kernels;
+pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
 pub(crate) use mlp::Mlp;
 pub(crate) use moe::Mixture;

@@ -79,6 +79,11 @@ impl PackedMatrix {
         Tensor::from_vec(floats, (ids.len(), k), &Device::Cpu)
     }
 
+    /// Lends the packed numbers and what multiplies them.
+    pub(super) fn with_kernels<T>(&self, work: impl FnOnce(&PackedWeight, &Kernels) -> T) -> T {
+        work(&self.weight, &self.kernels)
+    }
+
     fn shape(&self) -> PackedShape {
         PackedShape {
             size: [self.weight.n(), self.weight.k()],
@@ -111,6 +116,14 @@ impl PackedLinear {
                 })
             }),
         }
+    }
+
+    /// `x`, `[t, k]`, to `[t, n]`, with `activation` applied.
+    pub(super) fn forward_activated(&self, x: &Tensor, activation: super::activation::Activation) -> Result<Tensor> {
+        let epilogue = self.epilogue().with_activation(activation.of_kernels());
+        with_rows(x, |rows| {
+            make_rows(rows.rows(), self.matrix.weight.n(), |out| self.multiply(rows, epilogue, out))
+        })
     }
 
     /// The layers' answers to the same `x`, in one go.

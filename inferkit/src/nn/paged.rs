@@ -173,6 +173,23 @@ impl PagedCache {
         }
     }
 
+    /// Copies whole blocks, in all layers: the second of each pair becomes what the first is.
+    pub(crate) fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
+        let size = self.shape.block_size;
+        match &mut self.layers {
+            Layers::Blocks(blocks) => blocks.copy(pairs),
+            Layers::Tensors(layers) => {
+                for cache in layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
+                    for (from, to) in pairs {
+                        let block = cache.narrow(0, *from as usize * size, size)?.copy()?;
+                        cache.slice_set(&block, 0, *to as usize * size)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Attention of `queries`, `[t, heads, d]`, over each row's own sequence up to itself: `[t, heads · d]`.
     ///
     /// With a `window`, a row sees only the last `window` tokens, itself included.
@@ -183,12 +200,39 @@ impl PagedCache {
         plan: &AttentionPlan,
         window: Option<usize>,
     ) -> Result<Tensor> {
+        self.attend_with(layer, queries, plan, Sight::Before(window))
+    }
+
+    /// Attention of `queries`, `[t, heads, d]`, over all of each row's own sequence: `[t, heads · d]`.
+    pub(crate) fn attend_all(&self, layer: usize, queries: &Tensor, plan: &AttentionPlan) -> Result<Tensor> {
+        self.attend_with(layer, queries, plan, Sight::All)
+    }
+
+    fn attend_with(&self, layer: usize, queries: &Tensor, plan: &AttentionPlan, sight: Sight) -> Result<Tensor> {
         match &self.layers {
-            Layers::Blocks(blocks) => blocks.attend(layer, queries, plan, window),
+            Layers::Blocks(blocks) => blocks.attend(layer, queries, plan, sight),
             Layers::Tensors(layers) => {
                 let cache = layers.get(layer).ok_or_else(|| no_layer(layer))?;
-                gather::attend(queries, cache, plan, &self.shape, window)
+                gather::attend(queries, cache, plan, &self.shape, sight)
             }
+        }
+    }
+}
+
+/// What a row sees of its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// The tokens up to its own; of these the last so many, itself included.
+    Before(Option<usize>),
+    /// All of them.
+    All,
+}
+
+impl Sight {
+    const fn window(self) -> Option<usize> {
+        match self {
+            Self::Before(window) => window,
+            Self::All => None,
         }
     }
 }

@@ -161,6 +161,26 @@ pub(crate) enum Weight {
     Blocks(Arc<QTensor>),
 }
 
+impl Weight {
+    /// A weight of numbers that were computed from what a file holds, `[n, k]`; messages call it `name`.
+    pub(super) fn of_tensor(name: &str, tensor: &Tensor, placement: &Placement) -> Result<Self> {
+        if placement.layer_kernels().is_none() {
+            return Ok(Self::Plain(tensor.clone()));
+        }
+        let bytes = tensor.flatten_all().and_then(|numbers| {
+            let numbers = numbers.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            Ok(numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+        });
+        let stored = StoredTensor {
+            name: Cow::Borrowed(name),
+            encoding: Encoding::Plain(DType::F32),
+            shape: tensor.dims().to_vec(),
+            bytes: Cow::Owned(bytes.map_err(device_fault)?),
+        };
+        stored.to_weight(placement)
+    }
+}
+
 impl StoredTensor<'_> {
     /// Fails unless the tensor has the shape that the configuration calls for.
     ///

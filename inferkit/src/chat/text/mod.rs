@@ -12,7 +12,6 @@
 //! that a caller sent ([`guard`] says how).
 
 mod answer;
-mod contain;
 mod conversation;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;

@@ -10,11 +10,13 @@ use inferkit_kernels::AttentionOptions;
 use inferkit_kernels::BLOCK_TOKENS;
 use inferkit_kernels::CacheElement;
 use inferkit_kernels::KvCache;
+use inferkit_kernels::Mask;
 use inferkit_kernels::Sequence;
 use inferkit_kernels::attention;
 
 use super::AttentionPlan;
 use super::CacheShape;
+use super::Sight;
 use crate::nn::kernels::Kernels;
 use crate::nn::kernels::make_rows;
 use crate::nn::kernels::with_rows;
@@ -57,17 +59,34 @@ impl Blocks {
         })
     }
 
+    /// See [`super::PagedCache::copy_blocks`].
+    pub(super) fn copy(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
+        for layer in &mut self.layers {
+            let blocks = layer.shape().blocks;
+            if let Some(block) = pairs.iter().flat_map(|(from, to)| [from, to]).find(|block| **block as usize >= blocks) {
+                candle_core::bail!("block {block} of a cache that has {blocks}");
+            }
+            for (from, to) in pairs {
+                layer.copy_block(*from as usize, *to as usize);
+            }
+        }
+        Ok(())
+    }
+
     /// See [`super::PagedCache::attend`].
     pub(super) fn attend(
         &self,
         layer: usize,
         queries: &Tensor,
         plan: &AttentionPlan,
-        window: Option<usize>,
+        sight: Sight,
     ) -> Result<Tensor> {
         let cache = self.layers.get(layer).ok_or_else(|| super::no_layer(layer))?;
         let (_, heads, head_dim) = queries.dims3()?;
-        let options = AttentionOptions::new(heads, (head_dim as f32).sqrt().recip()).with_window(window);
+        let options = AttentionOptions::new(heads, (head_dim as f32).sqrt().recip()).with_window(sight.window()).with_mask(match sight {
+            Sight::Before(_) => Mask::Causal,
+            Sight::All => Mask::Full,
+        });
         let sequences: Vec<_> = plan
             .sequences
             .iter()

@@ -10,6 +10,7 @@ use super::AttentionPlan;
 use super::CacheShape;
 use super::LayerCache;
 use super::SequencePlan;
+use super::Sight;
 
 /// See [`super::PagedCache::attend`].
 pub(super) fn attend(
@@ -17,13 +18,13 @@ pub(super) fn attend(
     cache: &LayerCache,
     plan: &AttentionPlan,
     shape: &CacheShape,
-    window: Option<usize>,
+    sight: Sight,
 ) -> Result<Tensor> {
     let (_, heads, head_dim) = queries.dims3()?;
     let mut answers = Vec::with_capacity(plan.sequences.len());
     for sequence in &plan.sequences {
         let rows = sequence.rows.len();
-        let seen = Seen::by(sequence, shape.block_size, window);
+        let seen = Seen::by(sequence, shape.block_size, sight.window());
         let keys = seen.gather(&cache.keys, sequence, shape)?;
         let values = seen.gather(&cache.values, sequence, shape)?;
         let group = heads / shape.kv_heads;
@@ -37,7 +38,7 @@ pub(super) fn attend(
             .to_dtype(keys.dtype())?
             .matmul(&keys.permute((1, 2, 0))?.contiguous()?)?;
         let scores = (scores.to_dtype(DType::F32)? * (head_dim as f64).powf(-0.5))?;
-        let scores = match seen.mask(sequence, window) {
+        let scores = match seen.mask(sequence, sight) {
             Some(mask) => {
                 let mask = Tensor::from_vec(mask, (1, 1, rows, seen.count), scores.device())?;
                 let split = scores.reshape((shape.kv_heads, group, rows, seen.count))?;
@@ -103,7 +104,8 @@ impl Seen {
     }
 
     /// Minus infinity where a row must not look, `[rows, count]`; none if every row sees everything.
-    fn mask(&self, sequence: &SequencePlan, window: Option<usize>) -> Option<Vec<f32>> {
+    fn mask(&self, sequence: &SequencePlan, sight: Sight) -> Option<Vec<f32>> {
+        let Sight::Before(window) = sight else { return None };
         let cached = sequence.cached();
         let sees_all = sequence.rows.len() == 1 && window.is_none_or(|window| sequence.context - self.first <= window);
         if sees_all {

@@ -17,7 +17,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja_contrib::pycompat::unknown_method_callback;
 use time::OffsetDateTime;
 
-use super::contain::contain;
+use crate::formats::contain;
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;

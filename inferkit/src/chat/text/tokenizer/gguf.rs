@@ -14,7 +14,7 @@ use tokenizers::pre_tokenizers::split::SplitPattern;
 
 use super::Tokenizer;
 use super::load::MAX_TOKEN_ID;
-use crate::chat::text::contain::contain;
+use crate::formats::contain;
 use crate::error::Error;
 use crate::error::Result;
 use crate::formats::gguf::Metadata;

@@ -7,7 +7,7 @@ use tokenizers::ModelWrapper;
 use super::Markup;
 use super::Tokenizer;
 use super::Vocabulary;
-use crate::chat::text::contain::contain;
+use crate::formats::contain;
 use crate::error::Error;
 use crate::error::Result;
 

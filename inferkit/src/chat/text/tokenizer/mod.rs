@@ -21,7 +21,7 @@ use tokenizers::OffsetType;
 use tokenizers::PreTokenizedString;
 use tokenizers::PreTokenizer;
 
-use super::contain::contain;
+use crate::formats::contain;
 use crate::error::Error;
 use crate::error::Result;
 

@@ -1,0 +1,4 @@
+//! Whole recordings through wrapper and engine.
+
+mod recordings;
+mod whole_texts;
