@@ -3,6 +3,7 @@
 //! ```text
 //! preference ─▶ device            which device and number type a model gets
 //! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv ─▶ mlp, moe
+//! checkpoint ─▶ weights           the same, by path: weights.at("encoder").linear("out", …)
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
 //! kernels, packed                 the processor's side of all of these, by inferkit-kernels
 //! ```
@@ -30,6 +31,11 @@ mod paged;
 mod preference;
 mod rope;
 mod weight;
+#[allow(
+    dead_code,
+    reason = "speech and diarization models load by it, and they sit above this floor"
+)]
+mod weights;
 
 pub use preference::DevicePreference;
 pub use preference::DtypePreference;
@@ -58,3 +64,13 @@ pub(crate) use weight::Encoding;
 pub(crate) use weight::Placement;
 pub(crate) use weight::StoredTensor;
 pub(crate) use weight::Weight;
+#[allow(
+    unused_imports,
+    reason = "speech and diarization models load by them, and they sit above this floor"
+)]
+pub(crate) use weights::Bias;
+#[allow(
+    unused_imports,
+    reason = "speech and diarization models load by them, and they sit above this floor"
+)]
+pub(crate) use weights::Weights;
