@@ -3,11 +3,17 @@
 //! Exists under `cargo fuzz`, and in the unit tests, which replay the corpus and feed mutated files through the same
 //! functions. A broken promise is a panic here.
 
+use std::io::Cursor;
+
+use crate::audio::DecodeOptions;
+use crate::audio::SAMPLE_RATE;
+use crate::audio::decode;
 use crate::chat::fuzzing as chat;
 use crate::formats::gguf::Directory;
 use crate::formats::gguf::Metadata;
 use crate::formats::safetensors::Header;
 use crate::formats::safetensors::Index;
+use crate::job::Job;
 
 /// Reads `file` as GGUF: every view has exactly the bytes that type and shape need, and no question panics.
 pub fn gguf(file: &[u8]) {
@@ -52,6 +58,28 @@ pub fn safetensors(file: &[u8]) {
 /// out, nor may a text come back changed.
 pub fn tokenizer(file: &[u8]) {
     chat::tokenizer(file);
+}
+
+/// Longest recording that is decoded here, in seconds; a few bytes can stand for hours of silence.
+const MAX_SECONDS: f64 = 20.0;
+
+/// Decodes `file` as a recording of any kind: samples stay within −1..=1 and the limit, and no decoder's panic gets out.
+pub fn audio(file: &[u8]) {
+    let options = DecodeOptions::default().with_max_seconds(MAX_SECONDS);
+    match decode(Cursor::new(file.to_vec()), &options, &Job::new()) {
+        Ok(recording) => {
+            let seconds = recording.samples.len() as f64 / f64::from(SAMPLE_RATE);
+            assert!(seconds <= MAX_SECONDS, "{seconds} seconds of sound");
+            assert!(
+                recording.samples.iter().all(|sample| (-1.0..=1.0).contains(sample)),
+                "a sample beyond full scale"
+            );
+        }
+        Err(error) => assert!(
+            ["invalid_audio", "audio_too_long"].contains(&error.code()),
+            "the file is blamed on something else: {error}"
+        ),
+    }
 }
 
 /// Asks for each key as each kind of value.

@@ -17,8 +17,7 @@ use realfft::RealFftPlanner;
 use realfft::RealToComplex;
 use realfft::num_complex::Complex;
 
-/// Samples a second.
-pub(crate) const SAMPLE_RATE: usize = 16_000;
+use super::recording::SAMPLE_RATE;
 
 /// Samples from one frame to the next: 10 ms.
 pub(crate) const HOP_LENGTH: usize = 160;
@@ -177,7 +176,7 @@ fn hann(position: f64) -> f32 {
 /// Triangles on Slaney's mel scale from 0 Hz to half the sample rate, each of the same area.
 #[allow(clippy::cast_possible_truncation, reason = "filters are kept in f32, as in the original")]
 fn slaney_filters(bins: usize) -> Vec<Filter> {
-    let nyquist = SAMPLE_RATE as f64 / 2.0;
+    let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hz_to_mel(nyquist);
     let edge = |index: usize| mel_to_hz(top * index as f64 / bins.saturating_add(1) as f64);
     let filter = |bin: usize| {

@@ -120,6 +120,11 @@ fn the_seeds_in_the_repository_are_those_written_here() {
 }
 
 #[test]
+fn every_recording_of_the_corpus_is_read_or_refused() {
+    replay("audio", super::audio);
+}
+
+#[test]
 fn every_gguf_of_the_corpus_is_read_or_refused() {
     replay("gguf", super::gguf);
 }
@@ -148,6 +153,40 @@ fn mutated(seeds: Vec<(&'static str, Vec<u8>)>) -> impl Strategy<Value = Vec<u8>
             }
             file
         })
+}
+
+/// The smallest recordings of `tests/golden/audio`, one of each kind of file and encoding.
+fn recordings() -> Vec<(&'static str, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/audio");
+    [
+        "adpcm_ima_16k.wav",
+        "adpcm_ms_16k.wav",
+        "mulaw_8k.wav",
+        "pcm_s16_24k.aiff",
+        "flac_32k.ogg",
+        "flac_s24_16k.flac",
+        "mp3_16k.mp3",
+        "aac_16k.aac",
+        "aac_44k1_stereo.m4a",
+        "alac_44k1.m4a",
+        "vorbis_44k1_stereo.ogg",
+        "vorbis_48k.webm",
+        "opus_48k.opus",
+        "opus_48k_stereo.webm",
+        "opus_48k.mp4",
+    ]
+    .into_iter()
+    .map(|name| (name, std::fs::read(folder.join(name)).unwrap()))
+    .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_change_to_a_recording_breaks_a_promise(file in mutated(recordings())) {
+        super::audio(&file);
+    }
 }
 
 proptest! {

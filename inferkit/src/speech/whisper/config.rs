@@ -20,7 +20,7 @@ const LARGEST: usize = 1 << 20;
 pub(super) const WINDOW_SECONDS: usize = 30;
 
 /// Mel frames of a window.
-pub(super) const WINDOW_FRAMES: usize = WINDOW_SECONDS * SAMPLE_RATE / HOP_LENGTH;
+pub(super) const WINDOW_FRAMES: usize = WINDOW_SECONDS * SAMPLE_RATE as usize / HOP_LENGTH;
 
 /// Mel frames to one frame of the encoder: the stride of its second convolution.
 pub(super) const FRAME_STRIDE: usize = 2;
@@ -288,7 +288,7 @@ impl SoundFile {
     fn check(&self, model: &ModelFile) -> Result<()> {
         for (key, found, expected) in [
             ("feature_size", self.feature_size, model.num_mel_bins),
-            ("sampling_rate", self.sampling_rate, SAMPLE_RATE),
+            ("sampling_rate", self.sampling_rate, SAMPLE_RATE as usize),
             ("n_fft", self.n_fft, 400),
             ("hop_length", self.hop_length, HOP_LENGTH),
             ("chunk_length", self.chunk_length, WINDOW_SECONDS),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use futures_util::StreamExt;
 
-use super::recordings::read_flac;
+use super::recordings::read;
 use crate::hub::Hub;
 use crate::hub::Source;
 use crate::speech::whisper::WhisperModel;
@@ -44,7 +44,7 @@ async fn try_it() {
     let loaded = model.load(&LoadOptions::default(), &Job::new()).await.unwrap();
     let model = loaded.transcription.unwrap();
     for file in std::env::var("TRY").unwrap_or_default().split(' ') {
-        let samples = read_flac(Path::new(file));
+        let samples = read(Path::new(file));
         let begun = std::time::Instant::now();
         let times = if std::env::var("WORDS").is_ok() { TimeDetail::Word } else { TimeDetail::Segment };
         for segment in segments(&*model, samples, times).await {
