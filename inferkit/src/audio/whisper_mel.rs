@@ -95,7 +95,9 @@ impl WhisperMel {
         let mut scratch = self.scratch();
         for frame in 0..reached {
             self.powers(samples, frame, &mut scratch, &mut powers);
-            loudest = powers.iter().fold(loudest, |loudest, power| loudest.max(log_power(*power)));
+            loudest = powers
+                .iter()
+                .fold(loudest, |loudest, power| loudest.max(log_power(*power)));
         }
         Loudest(loudest)
     }
@@ -168,13 +170,19 @@ fn log_power(power: f32) -> f32 {
 }
 
 /// The periodic Hann window at `position` of its length, 0..1.
-#[allow(clippy::cast_possible_truncation, reason = "a window is kept in f32, as in the original")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a window is kept in f32, as in the original"
+)]
 fn hann(position: f64) -> f32 {
     (0.5 - 0.5 * (std::f64::consts::TAU * position).cos()) as f32
 }
 
 /// Triangles on Slaney's mel scale from 0 Hz to half the sample rate, each of the same area.
-#[allow(clippy::cast_possible_truncation, reason = "filters are kept in f32, as in the original")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "filters are kept in f32, as in the original"
+)]
 fn slaney_filters(bins: usize) -> Vec<Filter> {
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hz_to_mel(nyquist);
@@ -188,7 +196,10 @@ fn slaney_filters(bins: usize) -> Vec<Filter> {
         };
         let weights: Vec<f32> = (0..FREQUENCIES).map(weight).collect();
         let first = weights.iter().position(|weight| *weight > 0.0).unwrap_or(0);
-        let end = weights.iter().rposition(|weight| *weight > 0.0).map_or(first, |last| last.saturating_add(1));
+        let end = weights
+            .iter()
+            .rposition(|weight| *weight > 0.0)
+            .map_or(first, |last| last.saturating_add(1));
         Filter {
             first,
             weights: weights.get(first..end).unwrap_or_default().to_vec(),
@@ -254,7 +265,9 @@ mod tests {
     #[test]
     fn a_window_is_a_part_of_the_recording_s_features() {
         let mel = WhisperMel::new(80);
-        let noise: Vec<f32> = (0..8_000_u32).map(|i| (i * 7919 % 2003) as f32 / 1001.5 - 1.0).collect();
+        let noise: Vec<f32> = (0..8_000_u32)
+            .map(|i| (i * 7919 % 2003) as f32 / 1001.5 - 1.0)
+            .collect();
         let loudest = mel.loudest(&noise);
         let all = mel.features(&noise, 0, 50, loudest);
         assert_eq!(mel.features(&noise, 20, 5, loudest), all[20 * 80..25 * 80]);

@@ -49,7 +49,10 @@ impl Conv1d {
         placement: &Placement,
     ) -> crate::error::Result<Self> {
         let &[outputs, channels, taps] = weight.shape.as_slice() else {
-            let message = format!("tensor {}: shape {:?} is no convolution over time", weight.name, weight.shape);
+            let message = format!(
+                "tensor {}: shape {:?} is no convolution over time",
+                weight.name, weight.shape
+            );
             return Err(Error::bad_model(message));
         };
         bias.expect_shape(&[outputs])?;
@@ -136,10 +139,15 @@ mod tests {
         let x = stored(&[9, 5], 3).to_plain(&placement(None)).unwrap();
         for (stride, frames) in [(1, 9), (2, 5)] {
             let convolve = |kernels| {
-                Conv1d::load(&stored(&[4, 5, 3], 1), &stored(&[4], 2), (stride, 1), &placement(kernels))
-                    .unwrap()
-                    .forward(&x, Activation::Gelu)
-                    .unwrap()
+                Conv1d::load(
+                    &stored(&[4, 5, 3], 1),
+                    &stored(&[4], 2),
+                    (stride, 1),
+                    &placement(kernels),
+                )
+                .unwrap()
+                .forward(&x, Activation::Gelu)
+                .unwrap()
             };
             let (found, expected) = (convolve(Some(Kernels::open().unwrap())), convolve(None));
             assert_eq!(found.dims(), [frames, 4]);

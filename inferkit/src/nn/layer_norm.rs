@@ -20,8 +20,15 @@ pub(crate) struct LayerNorm {
 
 #[derive(Debug, Clone)]
 enum Form {
-    Tensors { weight: Tensor, bias: Tensor },
-    Floats { weight: Vec<f32>, bias: Vec<f32>, kernels: Kernels },
+    Tensors {
+        weight: Tensor,
+        bias: Tensor,
+    },
+    Floats {
+        weight: Vec<f32>,
+        bias: Vec<f32>,
+        kernels: Kernels,
+    },
 }
 
 impl LayerNorm {

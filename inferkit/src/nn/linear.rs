@@ -123,8 +123,8 @@ impl Linear {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
     use crate::nn::Placement;
+    use candle_core::Device;
     use candle_core::quantized::GgmlDType;
 
     #[test]
@@ -156,7 +156,10 @@ mod tests {
             let y = linear.forward_activated(&x, Activation::Gelu).unwrap();
             let y = y.to_vec2::<f32>().unwrap();
             // By the error function GELU(1) = 0.841345 and GELU(−1) = −0.158655; by tanh 0.841192.
-            assert!((y[0][0] - 0.841_345).abs() < 1e-5 && (y[0][1] + 0.158_655).abs() < 1e-5, "{y:?}");
+            assert!(
+                (y[0][0] - 0.841_345).abs() < 1e-5 && (y[0][1] + 0.158_655).abs() < 1e-5,
+                "{y:?}"
+            );
         }
     }
 

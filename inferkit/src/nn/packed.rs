@@ -122,7 +122,9 @@ impl PackedLinear {
     pub(super) fn forward_activated(&self, x: &Tensor, activation: super::activation::Activation) -> Result<Tensor> {
         let epilogue = self.epilogue().with_activation(activation.of_kernels());
         with_rows(x, |rows| {
-            make_rows(rows.rows(), self.matrix.weight.n(), |out| self.multiply(rows, epilogue, out))
+            make_rows(rows.rows(), self.matrix.weight.n(), |out| {
+                self.multiply(rows, epilogue, out)
+            })
         })
     }
 

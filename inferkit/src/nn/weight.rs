@@ -169,7 +169,10 @@ impl Weight {
         }
         let bytes = tensor.flatten_all().and_then(|numbers| {
             let numbers = numbers.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-            Ok(numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())
+            Ok(numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect::<Vec<u8>>())
         });
         let stored = StoredTensor {
             name: Cow::Borrowed(name),

@@ -63,7 +63,11 @@ impl Blocks {
     pub(super) fn copy(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
         for layer in &mut self.layers {
             let blocks = layer.shape().blocks;
-            if let Some(block) = pairs.iter().flat_map(|(from, to)| [from, to]).find(|block| **block as usize >= blocks) {
+            if let Some(block) = pairs
+                .iter()
+                .flat_map(|(from, to)| [from, to])
+                .find(|block| **block as usize >= blocks)
+            {
                 candle_core::bail!("block {block} of a cache that has {blocks}");
             }
             for (from, to) in pairs {
@@ -74,19 +78,15 @@ impl Blocks {
     }
 
     /// See [`super::PagedCache::attend`].
-    pub(super) fn attend(
-        &self,
-        layer: usize,
-        queries: &Tensor,
-        plan: &AttentionPlan,
-        sight: Sight,
-    ) -> Result<Tensor> {
+    pub(super) fn attend(&self, layer: usize, queries: &Tensor, plan: &AttentionPlan, sight: Sight) -> Result<Tensor> {
         let cache = self.layers.get(layer).ok_or_else(|| super::no_layer(layer))?;
         let (_, heads, head_dim) = queries.dims3()?;
-        let options = AttentionOptions::new(heads, (head_dim as f32).sqrt().recip()).with_window(sight.window()).with_mask(match sight {
-            Sight::Before(_) => Mask::Causal,
-            Sight::All => Mask::Full,
-        });
+        let options = AttentionOptions::new(heads, (head_dim as f32).sqrt().recip())
+            .with_window(sight.window())
+            .with_mask(match sight {
+                Sight::Before(_) => Mask::Causal,
+                Sight::All => Mask::Full,
+            });
         let sequences: Vec<_> = plan
             .sequences
             .iter()

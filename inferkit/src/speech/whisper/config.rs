@@ -123,8 +123,12 @@ impl WhisperConfig {
     /// # Errors
     /// [`Error::BadModel`] naming file and key for what is damaged, contradicts itself or is not supported.
     pub(super) fn from_folder(folder: &Path) -> Result<Self> {
-        let model = read(&folder.join("config.json"))?
-            .ok_or_else(|| Error::bad_model(format!("{} holds no config.json; download the model again", folder.display())))?;
+        let model = read(&folder.join("config.json"))?.ok_or_else(|| {
+            Error::bad_model(format!(
+                "{} holds no config.json; download the model again",
+                folder.display()
+            ))
+        })?;
         let generation = read(&folder.join("generation_config.json"))?;
         let sound = read(&folder.join("preprocessor_config.json"))?;
         Self::from_json(&model, generation.as_deref(), sound.as_deref())
@@ -174,9 +178,7 @@ impl WhisperConfig {
             is_multilingual: generation
                 .is_multilingual
                 .unwrap_or(model.vocab_size >= MULTILINGUAL_VOCABULARY),
-            max_initial_timestamp: generation
-                .max_initial_timestamp_index
-                .unwrap_or(MAX_INITIAL_TIMESTAMP),
+            max_initial_timestamp: generation.max_initial_timestamp_index.unwrap_or(MAX_INITIAL_TIMESTAMP),
             alignment_heads: generation.alignment_heads.unwrap_or_default(),
             median_filter_width: model.median_filter_width.unwrap_or(7),
         };

@@ -59,7 +59,11 @@ impl Transcriber {
             Some("en") => Task::Translate,
             Some(target) => {
                 let message = format!("this model translates to English only, not to {target:?}; leave the target out");
-                return Err(Error::invalid(RequestFault::UnsupportedValue, "target_language", message));
+                return Err(Error::invalid(
+                    RequestFault::UnsupportedValue,
+                    "target_language",
+                    message,
+                ));
             }
         };
         for (field, wanted) in [
@@ -85,7 +89,10 @@ impl Transcriber {
     fn prompt(&self, request: &TranscriptionRequest) -> Result<Vec<u32>> {
         let prompt = request.prompt.as_deref().map(str::trim).unwrap_or_default();
         if prompt.len() > LONGEST_PROMPT {
-            let message = format!("the prompt has {} bytes; at most {LONGEST_PROMPT} are read", prompt.len());
+            let message = format!(
+                "the prompt has {} bytes; at most {LONGEST_PROMPT} are read",
+                prompt.len()
+            );
             return Err(Error::invalid(RequestFault::InvalidValue, "prompt", message));
         }
         if prompt.is_empty() {

@@ -25,7 +25,10 @@ fn read_with(key: &str, value: Value) -> Result<WhisperConfig> {
 fn what_the_generation_file_says_comes_first_and_the_rest_is_filled_in() {
     let model = published().to_string();
     let alone = WhisperConfig::from_json(model.as_bytes(), None, None).unwrap();
-    assert_eq!((alone.suppressed.as_slice(), alone.is_multilingual), (&[1, 2][..], false));
+    assert_eq!(
+        (alone.suppressed.as_slice(), alone.is_multilingual),
+        (&[1, 2][..], false)
+    );
     assert_eq!(alone.alignment_heads, [(1, 0), (1, 1), (2, 0), (2, 1)]);
     assert_eq!((alone.max_initial_timestamp, alone.median_filter_width), (50, 7));
 
@@ -67,7 +70,12 @@ fn heads_that_are_not_there_are_refused() {
 fn a_front_end_of_other_measures_is_refused() {
     let sound = json!({"feature_size": 128}).to_string();
     let error = WhisperConfig::from_json(published().to_string().as_bytes(), None, Some(sound.as_bytes()));
-    assert!(error.unwrap_err().to_string().contains("feature_size is 128; this model needs 80"));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("feature_size is 128; this model needs 80")
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod candidate;
 
 use super::random::Random;
 use super::rules::LogitRules;
+use super::rules::greatest;
 use super::rules::log_sum_exp;
 use crate::speech::whisper::network::DecoderStep;
 use candidate::Candidate;
@@ -120,7 +121,11 @@ impl Attempt {
         if !self.is_begun {
             let last = self.prompt.tokens.len().saturating_sub(1);
             for (index, lane) in self.lanes.iter().enumerate() {
-                let wanted = if index == 0 { vec![self.prompt.start, last] } else { vec![last] };
+                let wanted = if index == 0 {
+                    vec![self.prompt.start, last]
+                } else {
+                    vec![last]
+                };
                 step.add(&self.prompt.tokens, (*lane, self.slot, 0), &wanted);
             }
             return;
@@ -213,18 +218,14 @@ fn probability(logits: &[f32], token: u32) -> f32 {
 
 /// The most probable token, the first of several.
 fn most_probable(logits: &[f32]) -> u32 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, logit) in logits.iter().enumerate() {
-        if *logit > best.1 {
-            best = (token, *logit);
-        }
-    }
-    u32::try_from(best.0).unwrap_or(u32::MAX)
+    let greatest = greatest(logits);
+    let first = logits.iter().position(|logit| *logit >= greatest);
+    first.and_then(|token| u32::try_from(token).ok()).unwrap_or_default()
 }
 
 /// A token by its probability at `temperature`.
 fn draw(logits: &[f32], temperature: f32, random: &mut Random) -> u32 {
-    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let greatest = greatest(logits);
     let weight = |logit: &f32| f64::from((logit - greatest) / temperature).exp();
     let total: f64 = logits.iter().map(weight).sum();
     let mut rest = random.uniform() * total;

@@ -85,7 +85,11 @@ impl LogitRules {
             return;
         };
         let follows_text = written.last() == Some(last_time) && !self.ends_a_pair(written);
-        let first_allowed = if follows_text { *last_time } else { last_time.saturating_add(1) };
+        let first_allowed = if follows_text {
+            *last_time
+        } else {
+            last_time.saturating_add(1)
+        };
         forbid(logits, self.first_timestamp, first_allowed);
     }
 
@@ -109,8 +113,16 @@ fn forbid(logits: &mut [f32], first: u32, end: u32) {
     }
 }
 
-fn greatest(logits: &[f32]) -> f32 {
-    logits.iter().copied().fold(NEVER, f32::max)
+/// The greatest logit; minus infinity for none. In lanes that do not wait for each other: a row has 50,000.
+pub(super) fn greatest(logits: &[f32]) -> f32 {
+    let (chunks, rest) = logits.as_chunks::<16>();
+    let mut lanes = [NEVER; 16];
+    for chunk in chunks {
+        for (lane, logit) in lanes.iter_mut().zip(chunk) {
+            *lane = if *logit > *lane { *logit } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(NEVER, f32::max)
 }
 
 /// The logarithm of the sum of the exponentials; minus infinity for no allowed token.
@@ -139,6 +151,9 @@ mod tests {
     const END: u32 = 10;
     const TIME: u32 = 20;
 
+    /// What may follow a time that is alone.
+    const TEXT: [u32; 11] = [0, 3, 4, 5, 6, 7, 8, 9, END, 12, 13];
+
     fn rules() -> LogitRules {
         let mut model = published();
         model["vocab_size"] = SMALL_VOCABULARY.into();
@@ -150,6 +165,7 @@ mod tests {
     fn allowed(written: &[u32]) -> Vec<u32> {
         let mut logits = vec![0.0; SMALL_VOCABULARY];
         logits[5] = 100.0;
+        logits[END as usize] = 50.0;
         rules().apply(&mut logits, written);
         (0..40).filter(|token| logits[*token as usize] > NEVER).collect()
     }
@@ -164,25 +180,26 @@ mod tests {
 
     #[test]
     fn after_the_first_time_comes_text() {
-        // 1 and 2 are suppressed, 11 to 19 are special; 3 only at the beginning.
-        assert_eq!(allowed(&[TIME]), [0, 3, 4, 5, 6, 7, 8, 9, END]);
+        // 1 and 2 are suppressed, 11 and 14 to 19 steer; 3 only at the beginning. Languages are no better than in the
+        // original, which does not forbid them.
+        assert_eq!(allowed(&[TIME]), TEXT);
     }
 
     #[test]
     fn after_text_comes_text_or_a_later_time() {
         let times = (TIME + 3..40).collect::<Vec<_>>();
-        assert_eq!(allowed(&[TIME + 2, 5]), [vec![0, 3, 4, 5, 6, 7, 8, 9, END], times].concat());
+        assert_eq!(allowed(&[TIME + 2, 5]), [TEXT.to_vec(), times].concat());
     }
 
     #[test]
     fn after_an_end_comes_a_start_at_that_time_or_the_end_of_the_text() {
         let times = (TIME + 7..40).collect::<Vec<_>>();
-        assert_eq!(allowed(&[TIME, 5, TIME + 7]), [vec![END], times].concat());
+        assert_eq!(allowed(&[TIME, 5, TIME + 7]), [vec![END, 12, 13], times].concat());
     }
 
     #[test]
     fn after_a_pair_comes_text() {
-        assert_eq!(allowed(&[TIME, 5, TIME + 7, TIME + 7]), [0, 3, 4, 5, 6, 7, 8, 9, END]);
+        assert_eq!(allowed(&[TIME, 5, TIME + 7, TIME + 7]), TEXT);
     }
 
     #[test]
@@ -196,7 +213,10 @@ mod tests {
 
         logits[5] = 1.0;
         rules().apply(&mut logits, &[TIME, 5]);
-        assert!(logits[5] > NEVER, "2.7 of the text token's probability is more than 1.4");
+        assert!(
+            logits[5] > NEVER,
+            "2.7 of the text token's probability is more than 1.4"
+        );
     }
 
     #[test]

@@ -117,7 +117,11 @@ mod tests {
 
     #[test]
     fn text_after_the_last_pair_is_left_to_the_next_window() {
-        let found = cut_at(&[time(0), 1, time(50), time(100), 2, time(150), time(150), 3], 1000, 3000);
+        let found = cut_at(
+            &[time(0), 1, time(50), time(100), 2, time(150), time(150), 3],
+            1000,
+            3000,
+        );
         assert_eq!(times(&found), [(10.0, 11.0), (12.0, 13.0)]);
         assert_eq!(found.segments[1].tokens, [time(100), 2, time(150)]);
         assert_eq!((found.advance, found.is_complete), (300, false));

@@ -139,7 +139,9 @@ impl Transcript {
     /// What the next window's text begins with.
     pub(crate) fn prompt(&self, special: &SpecialTokens) -> Prompt {
         let told = self.told.get(self.told_from..).unwrap_or_default();
-        let told = told.get(told.len().saturating_sub(self.most_told)..).unwrap_or_default();
+        let told = told
+            .get(told.len().saturating_sub(self.most_told)..)
+            .unwrap_or_default();
         let mut tokens = Vec::with_capacity(told.len() + self.start.len() + 1);
         if !told.is_empty() {
             tokens.push(special.start_of_previous);
@@ -173,7 +175,10 @@ impl Transcript {
     /// Seconds written down so far, and in all.
     pub(crate) fn progress(&self) -> (f64, f64) {
         let seconds = |frames: usize| frames as f64 / super::segments::FRAMES_PER_SECOND;
-        (seconds(self.seek.min(self.content_frames)), seconds(self.content_frames))
+        (
+            seconds(self.seek.min(self.content_frames)),
+            seconds(self.content_frames),
+        )
     }
 }
 

@@ -65,9 +65,14 @@ impl Line {
             return Err(error.clone());
         }
         if counts.waiting + counts.running >= self.max_queued + self.places {
-            let message = format!("{} requests wait for this model already; try again later", counts.waiting);
+            let message = format!(
+                "{} requests wait for this model already; try again later",
+                counts.waiting
+            );
             let seconds = counts.mean_seconds * counts.waiting as f64 / self.places.max(1) as f64;
-            let advice = Duration::try_from_secs_f64(seconds).unwrap_or(LATEST).clamp(SOONEST, LATEST);
+            let advice = Duration::try_from_secs_f64(seconds)
+                .unwrap_or(LATEST)
+                .clamp(SOONEST, LATEST);
             return Err(Error::unavailable(UnavailableFault::QueueFull, message).with_retry_after(advice));
         }
         counts.waiting += 1;

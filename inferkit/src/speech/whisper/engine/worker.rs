@@ -84,7 +84,10 @@ impl Worker {
                 }
                 Ok(()) => {}
                 Err(panic) => {
-                    let message = format!("transcription failed: the model's thread panicked ({})", panic_text(&*panic));
+                    let message = format!(
+                        "transcription failed: the model's thread panicked ({})",
+                        panic_text(&*panic)
+                    );
                     tracing::error!("{message}");
                     let refusal = "the model failed while it listened; unload it and load it again";
                     let end = Error::internal(message);
@@ -176,7 +179,9 @@ impl Worker {
             if place.is_some() {
                 continue;
             }
-            let Some(arrival) = self.waiting.pop_front() else { return };
+            let Some(arrival) = self.waiting.pop_front() else {
+                return;
+            };
             self.line.start();
             let frames = WhisperMel::frames(arrival.recording.samples.len());
             let prompt = arrival.recording.prompt.clone();
@@ -269,7 +274,11 @@ impl Worker {
             match &mut work.stage {
                 Stage::Listen(_) => listen(work, of_work, (&self.model, &self.options)),
                 Stage::Write(writing) => {
-                    copies.extend(writing.attempt.advance(of_work, &self.rules, &self.ends, &mut work.random));
+                    copies.extend(
+                        writing
+                            .attempt
+                            .advance(of_work, &self.rules, &self.ends, &mut work.random),
+                    );
                 }
                 Stage::Encode | Stage::Over => {}
             }
@@ -311,15 +320,24 @@ fn begin(work: &mut Work, model: &Model) {
     if model.config.is_multilingual {
         start.extend(special.language(language));
         let translates = work.recording.task == Task::Translate && language != "en";
-        start.push(if translates { special.translate } else { special.transcribe });
+        start.push(if translates {
+            special.translate
+        } else {
+            special.transcribe
+        });
     }
     work.transcript.begin_with(start);
 }
 
-/// The mel features of a window. Beyond the recording stand zeros, as in the original (`audio.py`, `pad_or_trim`).
+/// The mel features of a window.
+///
+/// A recording that fits into one window is followed by silence, as in transformers and in the original's `decode`. Behind
+/// the end of that, and of longer recordings, stand zeros, as in transformers and in the original's `transcribe`.
 fn features(work: &Work, window: Window, mel: &WhisperMel) -> Vec<f32> {
     let recording = &work.recording;
-    let mut features = mel.features(&recording.samples, window.seek, window.size, recording.loudest);
+    let last_frame = WhisperMel::frames(recording.samples.len()).max(WINDOW_FRAMES);
+    let frames = last_frame.saturating_sub(window.seek).min(WINDOW_FRAMES);
+    let mut features = mel.features(&recording.samples, window.seek, frames, recording.loudest);
     features.resize(WINDOW_FRAMES * mel.bins(), 0.0);
     features
 }
@@ -348,7 +366,10 @@ fn write(work: &Work, sound: Sound, trial: usize, (model, options): (&Model, &En
 fn listen(work: &mut Work, logits: &[f32], (model, options): (&Model, &EngineOptions)) {
     let special = model.tokens.special();
     let logit = |token: u32| logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
-    let likeliest = special.languages.iter().max_by(|(_, a), (_, b)| logit(*a).total_cmp(&logit(*b)));
+    let likeliest = special
+        .languages
+        .iter()
+        .max_by(|(_, a), (_, b)| logit(*a).total_cmp(&logit(*b)));
     work.language = Some(likeliest.map_or_else(|| "en".to_owned(), |(code, _)| code.clone()));
     begin(work, model);
     if let Stage::Listen(sound) = std::mem::replace(&mut work.stage, Stage::Over) {

@@ -12,12 +12,7 @@ impl Decoder {
     /// See [`super::Network::align`].
     ///
     /// Scores are computed a second time for the few heads that are asked for: attention itself never writes them down.
-    pub(super) fn align(
-        &mut self,
-        step: &DecoderStep,
-        states: &Tensor,
-        heads: &[(usize, usize)],
-    ) -> Result<Alignment> {
+    pub(super) fn align(&mut self, step: &DecoderStep, states: &Tensor, heads: &[(usize, usize)]) -> Result<Alignment> {
         let mut queries: Vec<Option<Tensor>> = vec![None; self.layers.len()];
         let logits = self.run(step, |layer, of_layer| {
             if let Some(kept) = queries

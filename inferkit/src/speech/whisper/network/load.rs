@@ -94,7 +94,10 @@ impl NetworkSource {
         }
         let caches = self.caches(options);
         let bytes = |(shape, _): &(CacheShape, Places)| shape.bytes(placement.cache_dtype());
-        Ok(MemoryUse::new(weights_bytes, caches.iter().map(bytes).fold(0, u64::saturating_add)))
+        Ok(MemoryUse::new(
+            weights_bytes,
+            caches.iter().map(bytes).fold(0, u64::saturating_add),
+        ))
     }
 
     /// Loads the network.
@@ -312,9 +315,7 @@ impl Loader<'_> {
     fn account(&mut self, stored: &StoredTensor<'_>) -> Result<()> {
         self.job.check()?;
         self.read_bytes = self.read_bytes.saturating_add(stored.bytes.len() as u64);
-        self.weights_bytes = self
-            .weights_bytes
-            .saturating_add(self.placement.resident_bytes(stored));
+        self.weights_bytes = self.weights_bytes.saturating_add(self.placement.resident_bytes(stored));
         let total = self.source.checkpoint.bytes_total() as u64;
         self.job
             .report(Progress::phase("reading weights").with_bytes(self.read_bytes, Some(total)));

@@ -38,7 +38,12 @@ pub(in crate::speech::whisper) struct DecoderStep {
 impl DecoderStep {
     /// Adds the next `tokens` of a lane that has `cached` tokens; the logits of the rows `wanted`, counted within them, are
     /// asked for.
-    pub(in crate::speech::whisper) fn add(&mut self, tokens: &[u32], (lane, slot, cached): (usize, usize, usize), wanted: &[usize]) {
+    pub(in crate::speech::whisper) fn add(
+        &mut self,
+        tokens: &[u32],
+        (lane, slot, cached): (usize, usize, usize),
+        wanted: &[usize],
+    ) {
         let first = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         self.lanes.push(LaneRows {
@@ -63,7 +68,9 @@ impl DecoderStep {
     pub(super) fn positions(&self) -> Vec<u32> {
         let of_lane = |lane: &LaneRows| lane.cached..lane.cached + lane.rows;
         let positions = self.lanes.iter().flat_map(of_lane);
-        positions.map(|position| u32::try_from(position).unwrap_or(u32::MAX)).collect()
+        positions
+            .map(|position| u32::try_from(position).unwrap_or(u32::MAX))
+            .collect()
     }
 }
 
@@ -168,6 +175,9 @@ mod tests {
         let own = PLACES.own(&step);
         assert_eq!((own.sequences[1].rows.clone(), own.sequences[1].context), (3..4, 7));
         let seen = PLACES.seen(&step);
-        assert_eq!((seen.sequences[0].context, &seen.sequences[1].blocks), (40, &vec![1, 2]));
+        assert_eq!(
+            (seen.sequences[0].context, &seen.sequences[1].blocks),
+            (40, &vec![1, 2])
+        );
     }
 }

@@ -45,11 +45,7 @@ impl WhisperTokens {
     pub(super) fn from_folder(folder: &Path, vocabulary: usize) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let unreadable = |error: std::io::Error| {
-            Error::bad_model(format!(
-                "{} cannot be read; download the model again",
-                path.display()
-            ))
-            .with_source(error)
+            Error::bad_model(format!("{} cannot be read; download the model again", path.display())).with_source(error)
         };
         let length = std::fs::metadata(&path).map_err(unreadable)?.len();
         if length > MAX_TOKENIZER_BYTES {

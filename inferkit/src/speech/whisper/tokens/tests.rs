@@ -26,7 +26,10 @@ const SPECIALS: [&str; 10] = [
 pub(in crate::speech::whisper) const SMALL_VOCABULARY: usize = 20 + 1501;
 
 pub(in crate::speech::whisper) fn small_json() -> Value {
-    let words = WORDS.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id)));
+    let words = WORDS
+        .iter()
+        .enumerate()
+        .map(|(id, word)| ((*word).to_owned(), json!(id)));
     let added: Vec<Value> = SPECIALS
         .iter()
         .enumerate()

@@ -78,7 +78,7 @@ mod tests {
     fn a_word_lasts_from_its_first_token_s_frame_to_the_next_word_s() {
         // Three tokens and the end look at frames 0–1, 2, 3–4 and 5.
         let looks = [&[0, 1][..], &[2], &[3, 4], &[5]];
-        let mut mean = vec![0.0; 4 * 6];
+        let mut mean = vec![-1.0; 4 * 6];
         for (token, frames) in looks.iter().enumerate() {
             for frame in *frames {
                 mean[token * 6 + frame] = 1.0;

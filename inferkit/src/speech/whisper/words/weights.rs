@@ -54,7 +54,13 @@ fn softmax(row: &[f32]) -> Vec<f32> {
 fn standardize_columns(weights: &mut [f32], columns: usize) {
     let rows = weights.len() / columns.max(1);
     for column in 0..columns {
-        let values = || weights.iter().skip(column).step_by(columns).map(|value| f64::from(*value));
+        let values = || {
+            weights
+                .iter()
+                .skip(column)
+                .step_by(columns)
+                .map(|value| f64::from(*value))
+        };
         let mean = values().sum::<f64>() / rows as f64;
         let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / rows as f64;
         let deviation = variance.sqrt();
@@ -64,7 +70,10 @@ fn standardize_columns(weights: &mut [f32], columns: usize) {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the weights are f32; sums are kept wider than they are")]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the weights are f32; sums are kept wider than they are"
+)]
 const fn narrowed(value: f64) -> f32 {
     value as f32
 }
@@ -78,7 +87,7 @@ fn median(row: &[f32], width: usize) -> Vec<f32> {
     let last = row.len() - 1;
     let mirrored = |position: usize| {
         // `position` counts from `half` values before the row.
-        let index = position.checked_sub(half).unwrap_or(half - position);
+        let index = position.checked_sub(half).unwrap_or_else(|| half - position);
         let index = if index > last { 2 * last - index } else { index };
         row.get(index).copied().unwrap_or_default()
     };

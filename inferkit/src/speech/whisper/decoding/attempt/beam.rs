@@ -21,7 +21,11 @@ impl Attempt {
     pub(super) fn advance_beam(&mut self, rows: &[&mut [f32]], ends: &Ends, width: usize) -> Vec<LaneCopy> {
         let mut continuations = Vec::new();
         let is_first = self.candidates.iter().all(|candidate| candidate.tokens.is_empty());
-        let open = self.candidates.iter().enumerate().filter(|(_, candidate)| !candidate.is_ended);
+        let open = self
+            .candidates
+            .iter()
+            .enumerate()
+            .filter(|(_, candidate)| !candidate.is_ended);
         for ((parent, candidate), row) in open.zip(rows) {
             let total = log_sum_exp(row);
             let best = likeliest(row, width + 1);
@@ -53,7 +57,9 @@ impl Attempt {
             candidate.is_ended |= is_over;
         }
         if self.ended.len() >= width {
-            self.candidates.iter_mut().for_each(|candidate| candidate.logprob = f32::NEG_INFINITY);
+            self.candidates
+                .iter_mut()
+                .for_each(|candidate| candidate.logprob = f32::NEG_INFINITY);
         }
         copies
     }
@@ -84,8 +90,12 @@ impl Attempt {
         let mut copies = Vec::new();
         let mut placed: Vec<(usize, Candidate)> = Vec::with_capacity(chosen.len());
         for (lane, child) in lanes.into_iter().zip(chosen) {
-            let Some(parent) = parents.get(child.parent) else { continue };
-            let Some(place) = lane.or_else(|| free.next()) else { continue };
+            let Some(parent) = parents.get(child.parent) else {
+                continue;
+            };
+            let Some(place) = lane.or_else(|| free.next()) else {
+                continue;
+            };
             if let (true, Some(from), Some(to)) = (
                 lane.is_none(),
                 self.lanes.get(child.parent).copied(),

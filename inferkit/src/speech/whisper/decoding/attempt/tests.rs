@@ -52,13 +52,19 @@ fn the_prompt_is_read_at_once_and_then_one_token_at_a_time() {
     let mut attempt = attempt(Search::Greedy, 448);
     let mut step = DecoderStep::default();
     attempt.plan(&mut step);
-    assert_eq!((step.tokens.as_slice(), step.logit_rows.as_slice()), (&[17, 5, 11][..], &[2, 2][..]));
+    assert_eq!(
+        (step.tokens.as_slice(), step.logit_rows.as_slice()),
+        (&[17, 5, 11][..], &[2, 2][..])
+    );
 
     run(&mut attempt, &[vec![row(&[]), row(&[(TIME, 5.0)])]]);
     let mut step = DecoderStep::default();
     attempt.plan(&mut step);
     let lane = step.lanes[0];
-    assert_eq!((step.tokens.as_slice(), lane.lane, lane.slot, lane.cached), (&[TIME][..], 7, 4, 3));
+    assert_eq!(
+        (step.tokens.as_slice(), lane.lane, lane.slot, lane.cached),
+        (&[TIME][..], 7, 4, 3)
+    );
 }
 
 #[test]

@@ -132,11 +132,7 @@ fn told_segment(segment: &WindowSegment, words: SegmentWords, total_seconds: f64
     let inside = |seconds: f64| seconds.clamp(0.0, total_seconds.max(0.0));
     let words = words.into_iter().map(|word| Word {
         probability: Some(word.probability),
-        ..Word::new(
-            word.text.trim(),
-            inside(word.start_seconds),
-            inside(word.end_seconds),
-        )
+        ..Word::new(word.text.trim(), inside(word.start_seconds), inside(word.end_seconds))
     });
     Segment {
         words: words.collect(),
@@ -190,7 +186,13 @@ fn time_segments(
     let words = model.tokens.split_to_words(&text, language);
     let timed = time_words(&weights, words, &probabilities);
     let offset_seconds = sound.window.seek as f64 / FRAMES_PER_SECOND;
-    Ok(spread(timed, segments, &counts, offset_seconds, &mut work.last_speech_seconds))
+    Ok(spread(
+        timed,
+        segments,
+        &counts,
+        offset_seconds,
+        &mut work.last_speech_seconds,
+    ))
 }
 
 /// The probability of a token among those of the text.
@@ -198,7 +200,8 @@ fn probability(logits: &[f32], token: u32, end_of_text: u32) -> f32 {
     let text = logits.get(..end_of_text as usize).unwrap_or(logits);
     let greatest = text.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = text.iter().map(|logit| (logit - greatest).exp()).sum();
-    text.get(token as usize).map_or(0.0, |logit| (logit - greatest).exp() / sum)
+    text.get(token as usize)
+        .map_or(0.0, |logit| (logit - greatest).exp() / sum)
 }
 
 /// The mel frame at a time.
