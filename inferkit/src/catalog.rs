@@ -14,6 +14,8 @@ use crate::hub::Hub;
 use crate::hub::Source;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::speech::CanaryAsrModel;
+use crate::speech::CanaryOptions;
 use crate::speech::WhisperModel;
 use crate::speech::WhisperOptions;
 use crate::wrapper::ModelWrapper;
@@ -75,10 +77,10 @@ impl Services {
 }
 
 /// The families that this version runs.
-pub const FAMILIES: [&str; 2] = ["qwen", "whisper"];
+pub const FAMILIES: [&str; 3] = ["qwen", "canary", "whisper"];
 
 /// Families that are planned and not in this version.
-const PLANNED: [&str; 2] = ["canary", "pyannote"];
+const PLANNED: [&str; 1] = ["pyannote"];
 
 /// The wrapper of a model.
 ///
@@ -87,6 +89,7 @@ const PLANNED: [&str; 2] = ["canary", "pyannote"];
 pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWrapper>> {
     match spec.family.as_str() {
         "qwen" => Ok(Arc::new(qwen(spec, services))),
+        "canary" => Ok(Arc::new(canary(spec, services))),
         "whisper" => Ok(Arc::new(whisper(spec, services))),
         planned if PLANNED.contains(&planned) => Err(Error::unsupported_model(format!(
             "family \"{planned}\" is not in this version; it runs {}",
@@ -111,14 +114,24 @@ fn qwen(spec: &ModelSpec, services: &Services) -> QwenModel {
     })
 }
 
+fn canary(spec: &ModelSpec, services: &Services) -> CanaryAsrModel {
+    CanaryAsrModel::new(spec.source.clone(), services.hub.clone()).with_options(CanaryOptions {
+        device: spec.device,
+        dtype: spec.dtype,
+        files: spec.files.clone(),
+        memory_budget: spec.memory_budget,
+        max_queued: spec.max_queued,
+        queue_timeout: spec.queue_timeout,
+    })
+}
+
 fn whisper(spec: &ModelSpec, services: &Services) -> WhisperModel {
-    let default = WhisperOptions::default();
     WhisperModel::new(spec.source.clone(), services.hub.clone()).with_options(WhisperOptions {
         device: spec.device,
         dtype: spec.dtype,
         files: spec.files.clone(),
         memory_budget: spec.memory_budget,
-        beam: default.beam,
+        beam: None,
         max_queued: spec.max_queued,
         queue_timeout: spec.queue_timeout,
     })
@@ -137,7 +150,10 @@ mod tests {
 
     #[test]
     fn each_family_of_this_version_has_a_wrapper_that_calls_itself_so() {
-        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe]) {
+        for (family, task) in FAMILIES
+            .into_iter()
+            .zip([Task::Chat, Task::Transcribe, Task::Transcribe])
+        {
             let info = found(family).unwrap().describe();
             assert_eq!((info.family.as_str(), info.task), (family, task));
         }
@@ -146,8 +162,8 @@ mod tests {
     #[test]
     fn a_planned_family_is_told_from_an_unknown_one() {
         for (family, text) in [
-            ("canary", "is not in this version; it runs qwen, whisper"),
-            ("gpt", "is unknown; use one of qwen, whisper"),
+            ("pyannote", "is not in this version; it runs qwen, canary, whisper"),
+            ("gpt", "is unknown; use one of qwen, canary, whisper"),
         ] {
             let error = found(family).err().unwrap();
             assert_eq!(error.code(), "unsupported_model");

@@ -76,6 +76,8 @@ pub use registry::OperationState;
 pub use registry::RegistryBuilder;
 pub use registry::RuntimeStatus;
 pub use registry::UnloadOptions;
+pub use speech::CanaryAsrModel;
+pub use speech::CanaryOptions;
 pub use speech::WhisperModel;
 pub use speech::WhisperOptions;
 pub use wrapper::DownloadOptions;

@@ -48,6 +48,12 @@ impl AlignedBytes {
     }
 
     /// The bytes as f32.
+    pub(crate) fn as_f32(&self) -> &[f32] {
+        // SAFETY: the start is aligned to 64 bytes, the length is rounded down, and every pattern of bits is a f32.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.len / 4) }
+    }
+
+    /// The same, to be written.
     pub(crate) fn as_f32_mut(&mut self) -> &mut [f32] {
         // SAFETY: the start is aligned to 64 bytes, the length is rounded down, every pattern of bits is a f32, and the
         // borrow is exclusive.

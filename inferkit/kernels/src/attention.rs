@@ -30,7 +30,7 @@ use crate::{Pool, Rows, RowsMut};
 pub struct Sequence<'a> {
     /// Its first row among the queries.
     pub q_start: usize,
-    /// Its number of queries: the last tokens of the context.
+    /// Its number of queries: the last tokens of the context, or of another sequence where every query sees all keys.
     pub q_len: usize,
     /// Tokens whose keys and values are in the cache, those of the queries included.
     pub context: usize,
@@ -127,7 +127,11 @@ pub fn attention(
             context,
             block_table,
         } = *sequence;
-        assert!(q_len <= context, "{q_len} queries at the end of {context} tokens");
+        let is_anywhere = options.mask == Mask::Full && window.is_none();
+        assert!(
+            is_anywhere || q_len <= context,
+            "{q_len} queries at the end of {context} tokens"
+        );
         let used = block_table.get(..context.div_ceil(BLOCK_TOKENS));
         let used = used.unwrap_or_else(|| panic_short(block_table.len(), context));
         assert!(

@@ -21,10 +21,12 @@ mod grouped;
 mod int8;
 mod jobs;
 mod tiles;
+mod windows;
 
 pub(crate) use epilogue::activate;
 pub use epilogue::{Activation, Epilogue, Residual};
 pub use grouped::{GatedExperts, Renormalize, Routes, gemm_grouped, gemm_grouped_gated};
+pub(crate) use windows::{Source, Windows, gemm_windows, pad_map};
 
 use crate::{PackedWeight, Pool, Rows, RowsMut};
 use activations::Prepared;

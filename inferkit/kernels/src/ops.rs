@@ -11,7 +11,7 @@ mod norm;
 mod rope;
 mod softmax;
 
-pub use elementwise::{activate, add, silu_mul};
+pub use elementwise::{activate, add, sigmoid_mul, silu_mul};
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::RopeTable;
 pub use softmax::softmax;

@@ -68,6 +68,11 @@ impl<'a> Rows<'a> {
         &self.values[index * self.stride..][..self.width]
     }
 
+    /// All values from the beginning of the first row on, whatever lies between and behind the rows included.
+    pub fn values(&self) -> &'a [f32] {
+        self.values
+    }
+
     pub(crate) fn as_ptr(&self) -> *const f32 {
         self.values.as_ptr()
     }
@@ -127,6 +132,11 @@ impl<'a> RowsMut<'a> {
     /// Values per row.
     pub fn width(&self) -> usize {
         self.width
+    }
+
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut [f32] {
+        assert!(index < self.count, "row {index} of {}", self.count);
+        &mut self.values[index * self.stride..][..self.width]
     }
 
     pub(crate) fn stride(&self) -> usize {

@@ -46,6 +46,10 @@ impl Scratch {
         &mut self.0
     }
 
+    pub(crate) fn as_f32(&self) -> &[f32] {
+        self.0.as_f32()
+    }
+
     pub(crate) fn as_f32_mut(&mut self) -> &mut [f32] {
         self.0.as_f32_mut()
     }

@@ -32,7 +32,7 @@ pub use format::Format;
 pub(crate) use layout::{Kind, Layout};
 
 use crate::aligned::{AlignedBytes, SharedMut};
-use crate::{Isa, Pool};
+use crate::{Isa, Pool, Precision};
 
 /// The matrix `W[n, k]` of a product `A[m, k] · Wᵀ`, packed for one [`Isa`].
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl PackedWeight {
                 found: bytes.len(),
             });
         }
-        let layout = Layout::new(isa, format.kind());
+        let layout = Layout::new(isa, format.kind(), n);
         let (panels, panel_bytes) = (n.div_ceil(layout.panel), layout.panel_bytes(k));
         // A packed panel takes at most 64 rows of twice the size in the file, so only absurd shapes get this far.
         let total = panels
@@ -100,7 +100,7 @@ impl PackedWeight {
     /// shape.
     pub fn bytes_for(isa: Isa, format: Format, [n, k]: [usize; 2]) -> Option<usize> {
         format.row_bytes(n, k).ok()?;
-        let layout = Layout::new(isa, format.kind());
+        let layout = Layout::new(isa, format.kind(), n);
         n.div_ceil(layout.panel).checked_mul(layout.panel_bytes(k))
     }
 
@@ -146,6 +146,16 @@ impl PackedWeight {
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
+    }
+
+    /// Whether activations of that precision are rounded to bfloat16 for this weight.
+    pub(crate) fn rounds(&self, precision: Precision) -> bool {
+        precision == Precision::Bf16 && self.layout.kind == Kind::Bf16
+    }
+
+    /// Whether a product cannot read its rows in runs of whole pixels: blocks or pairs would cross from one to the next.
+    pub(crate) fn needs_whole_rows(&self, channels: usize) -> bool {
+        self.layout.is_quantized() || (self.layout.kind == Kind::Bf16 && !channels.is_multiple_of(2))
     }
 
     pub(crate) fn panels(&self) -> usize {

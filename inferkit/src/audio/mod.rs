@@ -3,7 +3,7 @@
 //! ```text
 //! bytes → container → packets → decoder → channels mixed → 16 kHz → samples
 //!         (symphonia)           (symphonia, ropus)         (rubato)
-//! samples → whisper_mel → rows that Whisper's encoder reads
+//! samples → mel: frames of features
 //! ```
 //!
 //! A file is recognised by its content, never by its name. It is decoded packet by packet and brought to 16 kHz in
@@ -16,6 +16,8 @@ mod codec;
 mod contain;
 mod decode;
 mod fault;
+#[allow(dead_code, reason = "models read features, and they sit above this floor")]
+mod mel;
 mod mix;
 mod opus;
 mod peaks;
@@ -24,13 +26,18 @@ mod resample;
 mod source;
 #[cfg(test)]
 mod tests;
-mod whisper_mel;
 
 pub use decode::decode;
 pub use peaks::peaks;
 pub use recording::DecodeOptions;
 pub use recording::Recording;
 pub use recording::SAMPLE_RATE;
-pub(crate) use whisper_mel::HOP_LENGTH;
-pub(crate) use whisper_mel::Loudest;
-pub(crate) use whisper_mel::WhisperMel;
+
+pub(crate) use mel::Features;
+pub(crate) use mel::Filterbank;
+pub(crate) use mel::Logarithm;
+pub(crate) use mel::MelConfig;
+pub(crate) use mel::MelFrontEnd;
+pub(crate) use mel::Padding;
+pub(crate) use mel::Spread;
+pub(crate) use mel::hann;

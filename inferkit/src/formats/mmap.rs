@@ -49,6 +49,19 @@ impl MappedFile {
         Ok(Arc::new(Self { map }))
     }
 
+    /// Maps `file`, which messages call `name`: one that was opened, and perhaps has no path any more.
+    ///
+    /// # Errors
+    /// [`Error::BadModel`] when the system refuses.
+    pub(crate) fn of(file: &File, name: &str) -> Result<Arc<Self>> {
+        let map = |file: &File| match file.metadata()?.len() {
+            0 => Ok(None),
+            _ => map_read_only(file).map(Some),
+        };
+        let map = map(file).map_err(|error| unreadable(Path::new(name), error))?;
+        Ok(Arc::new(Self { map }))
+    }
+
     /// The whole file. Nothing aligns what lies inside.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()

@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! file → mmap (bytes) → safetensors | gguf | torch (directory, checked as a whole) → views: name, type, shape, bytes
+//!                     → nemo → members: torch, yaml, sentencepiece
+//!                     → npz → arrays of f64
 //! ```
 //!
 //! A reader checks a file's whole directory when it opens the file, so that a view handed out later is right by
@@ -14,20 +16,37 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
 mod contain;
-#[allow(
-    dead_code,
-    reason = "speech and diarization models open these files, and they sit above this floor"
-)]
+#[allow(dead_code, reason = "Canary reads members of archives, and it sits above this floor")]
 pub(crate) mod file_range;
 pub(crate) mod gguf;
 pub(crate) mod mmap;
-pub(crate) mod safetensors;
-mod shown;
 #[allow(
     dead_code,
-    reason = "speech and diarization models open these files, and they sit above this floor"
+    unused_imports,
+    reason = "Canary opens these files, and it sits above this floor"
 )]
+pub(crate) mod nemo;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "pyannote opens these files, and it sits above this floor"
+)]
+pub(crate) mod npz;
+pub(crate) mod safetensors;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "Canary opens these files, and it sits above this floor"
+)]
+pub(crate) mod sentencepiece;
+mod shown;
+#[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
 pub(crate) mod torch;
+#[allow(
+    dead_code,
+    reason = "Canary and pyannote open these files, and they sit above this floor"
+)]
+pub(crate) mod yaml;
 mod zip_directory;
 
 pub(crate) use contain::contain;

@@ -73,6 +73,14 @@ impl Linear {
         }
     }
 
+    /// The sum of `stream`, `[t, out]`, and `scale` times what [`forward`](Self::forward) gives.
+    pub(crate) fn forward_onto_scaled(&self, x: &Tensor, stream: &Tensor, scale: f32) -> Result<Tensor> {
+        match &self.0 {
+            Form::Packed(layer) => layer.forward_scaled(x, stream, scale),
+            Form::Tensors(..) => stream + (self.forward(x)? * f64::from(scale))?,
+        }
+    }
+
     /// What each of `layers` gives for the same `x`.
     pub(crate) fn forward_all<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
         let packed: Option<Vec<&PackedLinear>> = layers.iter().map(|layer| layer.packed()).collect();

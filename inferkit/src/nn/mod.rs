@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! preference ─▶ device            which device and number type a model gets
-//! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv ─▶ mlp, moe
+//! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv, depthwise ─▶ mlp, moe
 //! checkpoint ─▶ weights           the same, by path: weights.at("encoder").linear("out", …)
+//! sequences: a batch without padding     gate, relative_attention, subsampling: what encoders of speech are made of
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
 //! kernels, packed                 the processor's side of all of these, by inferkit-kernels
 //! ```
@@ -16,10 +17,12 @@
 
 mod activation;
 mod conv;
+mod depthwise;
 #[allow(dead_code, reason = "models open devices, and they sit above this floor")]
 mod device;
 mod embedding;
 mod fault;
+mod gate;
 mod kernels;
 mod layer_norm;
 mod linear;
@@ -29,7 +32,10 @@ mod norm;
 mod packed;
 mod paged;
 mod preference;
+mod relative_attention;
 mod rope;
+mod sequences;
+mod subsampling;
 mod weight;
 #[allow(
     dead_code,
@@ -42,9 +48,12 @@ pub use preference::DtypePreference;
 
 pub(crate) use activation::Activation;
 pub(crate) use conv::Conv1d;
+pub(crate) use depthwise::DepthwiseConv;
+pub(crate) use depthwise::FoldedNorm;
 pub(crate) use device::Device;
 pub(crate) use embedding::Embedding;
 pub(crate) use fault::device_fault;
+pub(crate) use gate::Glu;
 pub(crate) use kernels::Kernels;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
@@ -56,10 +65,15 @@ pub(crate) use paged::AttentionPlan;
 pub(crate) use paged::CacheShape;
 pub(crate) use paged::PagedCache;
 pub(crate) use paged::SequencePlan;
+pub(crate) use relative_attention::RelativeAttention;
+pub(crate) use relative_attention::relative_positions;
 pub(crate) use rope::RopeConfig;
 pub(crate) use rope::RopeScaling;
 pub(crate) use rope::RotaryTable;
 pub(crate) use rope::Rotation;
+pub(crate) use sequences::Sequences;
+pub(crate) use subsampling::DepthwiseReduction;
+pub(crate) use subsampling::Spread;
 pub(crate) use weight::Encoding;
 pub(crate) use weight::Placement;
 pub(crate) use weight::StoredTensor;

@@ -128,6 +128,18 @@ impl PackedLinear {
         })
     }
 
+    /// `x`, `[t, k]`, to `stream + scale · y`, `[t, n]`.
+    pub(super) fn forward_scaled(&self, x: &Tensor, stream: &Tensor, scale: f32) -> Result<Tensor> {
+        with_rows(x, |rows| {
+            with_rows(stream, |stream| {
+                let epilogue = self.epilogue().with_scale(scale).with_residual(Residual::Rows(stream));
+                make_rows(rows.rows(), self.matrix.weight.n(), |out| {
+                    self.multiply(rows, epilogue, out)
+                })
+            })
+        })
+    }
+
     /// The layers' answers to the same `x`, in one go.
     pub(super) fn forward_all(layers: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
         let Some(first) = layers.first() else {

@@ -173,12 +173,12 @@ impl PagedCache {
         }
     }
 
-    /// Copies whole blocks, in all layers: the second of each pair becomes what the first is.
+    /// Copies whole blocks, from the first of each pair to the second, in all layers.
     pub(crate) fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
-        let size = self.shape.block_size;
         match &mut self.layers {
-            Layers::Blocks(blocks) => blocks.copy(pairs),
+            Layers::Blocks(blocks) => blocks.copy_blocks(pairs),
             Layers::Tensors(layers) => {
+                let size = self.shape.block_size;
                 for cache in layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
                     for (from, to) in pairs {
                         let block = cache.narrow(0, *from as usize * size, size)?.copy()?;

@@ -163,7 +163,7 @@ pub(crate) enum Weight {
 
 impl Weight {
     /// A weight of numbers that were computed from what a file holds, `[n, k]`; messages call it `name`.
-    pub(super) fn of_tensor(name: &str, tensor: &Tensor, placement: &Placement) -> Result<Self> {
+    pub(crate) fn of_tensor(name: &str, tensor: &Tensor, placement: &Placement) -> Result<Self> {
         if placement.layer_kernels().is_none() {
             return Ok(Self::Plain(tensor.clone()));
         }

@@ -1,6 +1,11 @@
 //! Speech recognition and translation: Canary and Whisper.
 
+mod canary;
+mod line;
+mod stream;
 mod whisper;
 
+pub use canary::CanaryAsrModel;
+pub use canary::CanaryOptions;
 pub use whisper::WhisperModel;
 pub use whisper::WhisperOptions;

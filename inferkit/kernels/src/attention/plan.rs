@@ -83,7 +83,12 @@ const fn part_size(width: usize) -> usize {
 impl<'a> Batch<'a> {
     /// All tiles, those with the longest context first.
     fn tiles(&self, sequences: &'a [Sequence<'a>]) -> Vec<Tile<'a>> {
-        let step = (UNIT_ROWS / self.group).clamp(1, 16);
+        // Under a causal mask, more tokens only see more that some of them must not.
+        let most = match self.options.mask {
+            Mask::Causal => 16,
+            Mask::Full => UNIT_ROWS,
+        };
+        let step = (UNIT_ROWS / self.group).clamp(1, most);
         let mut tiles = Vec::new();
         for sequence in sequences {
             for start in (0..sequence.q_len).step_by(step) {
@@ -106,13 +111,11 @@ impl<'a> Batch<'a> {
 
     /// Positions that a query token sees.
     fn visible(&self, sequence: &Sequence<'_>, token: usize) -> Range<usize> {
-        let position = sequence.context - sequence.q_len + token;
-        let first = self
-            .options
-            .window
-            .map_or(0, |window| (position + 1).saturating_sub(window));
+        // One past the token's own position; with a full mask and no window it has none, and the sum is not used.
+        let after = (sequence.context + token + 1).saturating_sub(sequence.q_len);
+        let first = self.options.window.map_or(0, |window| after.saturating_sub(window));
         match self.options.mask {
-            Mask::Causal => first..position + 1,
+            Mask::Causal => first..after,
             Mask::Full => first..sequence.context,
         }
     }

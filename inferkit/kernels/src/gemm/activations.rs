@@ -43,6 +43,8 @@ pub(super) struct Prepared<'a> {
     pub(super) rounded: Option<Form>,
     /// Quantized blocks.
     pub(super) int8: Option<Form>,
+    /// How rows are put together, if they are not simply consecutive values.
+    pub(super) runs: Option<Runs>,
     /// What the two forms above point to.
     memory: [Option<Scratch>; 2],
     borrowed: std::marker::PhantomData<&'a [f32]>,
@@ -53,6 +55,15 @@ pub(super) struct Prepared<'a> {
 pub(super) struct Form {
     pub(super) start: *const u8,
     pub(super) stride: usize,
+}
+
+/// Rows of several runs of consecutive values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runs {
+    /// Values of a run.
+    pub(super) len: usize,
+    /// Bytes from the end of a run to the beginning of the next, negative where they overlap.
+    pub(super) gap: isize,
 }
 
 // SAFETY: a form is only read, and what it points to is borrowed or owned by the `Prepared` that holds it.
@@ -83,6 +94,7 @@ impl<'a> Prepared<'a> {
             },
             rounded: None,
             int8: None,
+            runs: None,
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         };
@@ -103,6 +115,19 @@ impl<'a> Prepared<'a> {
             prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), kernel));
         }
         Some(prepared)
+    }
+
+    /// Rows of runs in memory that the caller keeps: plain, or rounded to bfloat16 in the form that `isa` takes.
+    pub(super) fn windows(isa: Isa, form: Form, is_rounded: bool, runs: Runs) -> Self {
+        Self {
+            isa,
+            plain: form,
+            rounded: is_rounded.then_some(form),
+            int8: None,
+            runs: Some(runs),
+            memory: [None, None],
+            borrowed: std::marker::PhantomData,
+        }
     }
 
     /// Fills a buffer with one form of every row and keeps it.
@@ -143,11 +168,11 @@ float_tiers! {
 }
 float_tiers! {
     /// bfloat16, zero-padded to an even number.
-    fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
+    pub(super) fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
 }
 float_tiers! {
     /// Rounded to bfloat16, as f32.
-    fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
+    pub(super) fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
 }
 
 #[inline(always)]

@@ -33,7 +33,7 @@ pub enum Residual<'a> {
     Rows(Rows<'a>),
 }
 
-/// From the sums s of a product to what is written: `activation(s + bias) * scale + residual`.
+/// From the sums s of a product to what is written: `last(activation(s + bias) * scale + residual)`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Epilogue<'a> {
@@ -43,8 +43,10 @@ pub struct Epilogue<'a> {
     pub activation: Activation,
     /// A factor for all elements.
     pub scale: f32,
-    /// Added last.
+    /// Added after that.
     pub residual: Residual<'a>,
+    /// Applied after the residual was added, as in a residual network of convolutions.
+    pub last: Activation,
 }
 
 impl Default for Epilogue<'_> {
@@ -54,6 +56,7 @@ impl Default for Epilogue<'_> {
             activation: Activation::Identity,
             scale: 1.0,
             residual: Residual::None,
+            last: Activation::Identity,
         }
     }
 }
@@ -80,10 +83,16 @@ impl<'a> Epilogue<'a> {
         Self { scale, ..self }
     }
 
-    /// Adds `residual` last.
+    /// Adds `residual` after activation and scale.
     #[must_use]
     pub fn with_residual(self, residual: Residual<'a>) -> Self {
         Self { residual, ..self }
+    }
+
+    /// Applies `last` after the residual was added.
+    #[must_use]
+    pub fn with_last(self, last: Activation) -> Self {
+        Self { last, ..self }
     }
 
     /// # Panics
@@ -123,6 +132,7 @@ pub(super) struct Sums {
     pub(super) residual_stride: usize,
     pub(super) scale: f32,
     pub(super) activation: Activation,
+    pub(super) last: Activation,
 }
 
 float_tiers! {
@@ -160,6 +170,7 @@ unsafe fn finish<S: Simd>(block: &Sums) {
                     S::load_head(block.residual.add(row * block.residual_stride + at), lanes),
                 );
             }
+            value = activate::<S>(block.last, value);
             let out = block.out.add(row * block.out_stride + at);
             if lanes == S::LANES {
                 S::store(out, value);

@@ -2,6 +2,7 @@
 //!
 //! A tile of R rows by a whole panel keeps all its sums in registers: 6 rows by 64 columns are 24 of the 32 registers of
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
+//! A panel is four vectors wide, or two where it is narrow.
 
 use super::tiles::{Block, for_tiles};
 use crate::simd::{Simd, float_tiers};
@@ -18,7 +19,7 @@ float_tiers! {
 #[inline(always)]
 unsafe fn f32_tiles<S: Simd>(block: &Block) {
     for_tiles!(block, 6, |at, R| {
-        if S::LANES == 16 {
+        if block.panel == 4 * S::LANES {
             f32_tile::<S, R, 4>(block, at)
         } else {
             f32_tile::<S, R, 2>(block, at)
@@ -29,7 +30,7 @@ unsafe fn f32_tiles<S: Simd>(block: &Block) {
 #[inline(always)]
 unsafe fn bf16_tiles<S: Simd>(block: &Block) {
     for_tiles!(block, 6, |at, R| {
-        if S::LANES == 16 {
+        if block.panel == 4 * S::LANES {
             bf16_tile::<S, R, 4>(block, at)
         } else {
             bf16_tile::<S, R, 2>(block, at)
@@ -135,15 +136,20 @@ unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
 pub(super) unsafe fn bf16_dot_block(block: &Block) {
-    for_tiles!(block, 6, |at, R| bf16_dot_tile::<R>(block, at));
+    for_tiles!(block, 6, |at, R| {
+        if block.panel == 64 {
+            bf16_dot_tile::<R, 4>(block, at)
+        } else {
+            bf16_dot_tile::<R, 2>(block, at)
+        }
+    });
 }
 
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn bf16_dot_tile<const R: usize>(block: &Block, at: usize) {
+unsafe fn bf16_dot_tile<const R: usize, const V: usize>(block: &Block, at: usize) {
     use crate::simd::V512;
     use std::arch::x86_64::{__m512bh, __m512i, _mm512_dpbf16_ps};
-    const V: usize = 4;
     let mut rows = [std::ptr::null(); R];
     for (r, row) in rows.iter_mut().enumerate() {
         *row = block

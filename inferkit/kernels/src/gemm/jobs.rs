@@ -139,6 +139,7 @@ fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m
             residual_stride: residual.1,
             scale: job.epilogue.scale,
             activation: job.epilogue.activation,
+            last: job.epilogue.last,
         };
         write(prepared.isa, &block);
     }
@@ -172,8 +173,11 @@ fn multiply(
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);
     assert!(sums.len() >= m * layout.panel);
-    for k_start in (0..weight.k()).step_by(slice) {
-        let k_len = slice.min(weight.k() - k_start);
+    // A slice lies within one run; the rows of the next run begin a gap further on.
+    let (run, gap) = prepared.runs.map_or((weight.k(), 0), |runs| (runs.len, runs.gap));
+    let mut k_start = 0;
+    while k_start < weight.k() {
+        let k_len = slice.min(run - k_start % run);
         let source = &source[k_start / values * bytes..(k_start + k_len).div_ceil(values) * bytes];
         let mut weights = source.as_ptr();
         if let Some(decoded) = &mut decoded {
@@ -195,7 +199,7 @@ fn multiply(
         }
         let index = rows.index.map_or(std::ptr::null(), <[u32]>::as_ptr);
         let rows = RowPointers {
-            start: form.start,
+            start: form.start.wrapping_offset((k_start / run) as isize * gap),
             stride: form.stride,
             index,
         };
@@ -206,11 +210,13 @@ fn multiply(
             k_start,
             k_len,
             weights,
+            panel: layout.panel,
             sums: sums.as_mut_ptr(),
         };
         // SAFETY: the form has every row that the set names and k values in each; the panel or its decoded slice holds k_len
         // values for each of its rows; `sums` holds m rows of a panel.
         unsafe { kernel(prepared.isa, &block) };
+        k_start += k_len;
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Block {
     pub(super) k_len: usize,
     /// The panel from `k_start` on.
     pub(super) weights: *const u8,
+    /// Columns of the panel.
+    pub(super) panel: usize,
     /// Sums `[m][panel]`, continued unless `k_start` is zero.
     pub(super) sums: *mut f32,
 }

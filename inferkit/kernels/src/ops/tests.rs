@@ -1,4 +1,4 @@
-use super::{LayerNorm, RmsNorm, RopeTable, activate, add, silu_mul, softmax};
+use super::{LayerNorm, RmsNorm, RopeTable, activate, add, sigmoid_mul, silu_mul, softmax};
 use crate::testing::{Guarded, Random, same_bits};
 use crate::{Activation, Isa, Pool, Rows, RowsMut};
 
@@ -162,6 +162,11 @@ fn gates_sums_and_activations() {
         silu_mul(&pool, isa, rows, rows, RowsMut::new(out, width));
     };
     check(f, |x| x.iter().map(|&x| silu(x) * x).collect(), 1e-6);
+    let f = |isa, x: &[f32], out: &mut [f32], width| {
+        let rows = Rows::new(x, width);
+        sigmoid_mul(&pool, isa, rows, rows, RowsMut::new(out, width));
+    };
+    check(f, |x| x.iter().map(|&x| silu(x)).collect(), 1e-6);
     let f = |isa, x: &[f32], out: &mut [f32], width| {
         out.fill(0.5);
         add(&pool, isa, RowsMut::new(out, width), Rows::new(x, width));

@@ -1,6 +1,6 @@
 //! Depthwise convolution over time: each channel with its own taps.
 
-use crate::gemm::activate;
+use super::taps::{Outputs, TOGETHER, Taps, several, single, taps_inside};
 use crate::ops::for_rows;
 use crate::simd::{Simd, float_tiers};
 use crate::{Activation, Isa, Pool};
@@ -24,7 +24,7 @@ impl DepthwiseConv1d<'_> {
     /// # Panics
     /// When shapes do not fit.
     pub fn apply(&self, pool: &Pool, isa: Isa, x: &[f32], out: &mut [f32]) {
-        /// Frames of a unit: the taps of a vector of channels stay in registers meanwhile.
+        /// Frames of a unit.
         const UNIT: usize = 32;
         let channels = self.bias.len();
         assert!(
@@ -57,35 +57,34 @@ float_tiers! {
 #[inline(always)]
 unsafe fn convolve<S: Simd>(conv: &DepthwiseConv1d<'_>, x: &[f32], out: *mut f32, frames: std::ops::Range<usize>) {
     let channels = conv.bias.len();
-    for channel in (0..channels).step_by(S::LANES) {
-        let lanes = S::LANES.min(channels - channel);
-        for t in frames.clone() {
-            frame::<S>(conv, x, out, (t, channel, lanes));
+    let (count, total) = (conv.weight.len() / channels, x.len() / channels);
+    let taps = Taps {
+        weight: conv.weight,
+        bias: conv.bias,
+        wide: count,
+        row_step: 0,
+        step: channels,
+        activation: conv.activation,
+    };
+    let mut t = frames.start;
+    while t < frames.end {
+        let columns = taps_inside(t, conv.padding, count, total);
+        let last = taps_inside(t + TOGETHER - 1, conv.padding, count, total);
+        let outputs = Outputs {
+            source: x
+                .as_ptr()
+                .wrapping_add(t * channels)
+                .wrapping_sub(conv.padding * channels),
+            rows: 0..1,
+            columns,
+            out: out.add(t * channels),
+        };
+        if t + TOGETHER <= frames.end && outputs.columns == (0..count) && last == (0..count) {
+            several::<S>(&taps, &outputs);
+            t += TOGETHER;
+        } else {
+            single::<S>(&taps, &outputs);
+            t += 1;
         }
     }
-}
-
-#[inline(always)]
-unsafe fn frame<S: Simd>(
-    conv: &DepthwiseConv1d<'_>,
-    x: &[f32],
-    out: *mut f32,
-    (t, channel, lanes): (usize, usize, usize),
-) {
-    let channels = conv.bias.len();
-    let (taps, total) = (conv.weight.len() / channels, x.len() / channels);
-    // Taps that meet a frame which exists: t + tap - padding in 0..total.
-    let first = conv.padding.saturating_sub(t);
-    let end = taps.min((total + conv.padding).saturating_sub(t));
-    let mut sum = S::load_head(conv.bias.as_ptr().add(channel), lanes);
-    for tap in first..end {
-        let weight = S::load_head(conv.weight.as_ptr().add(tap * channels + channel), lanes);
-        let value = S::load_head(x.as_ptr().add((t + tap - conv.padding) * channels + channel), lanes);
-        sum = S::fma(weight, value, sum);
-    }
-    S::store_head(
-        out.add(t * channels + channel),
-        lanes,
-        activate::<S>(conv.activation, sum),
-    );
 }

@@ -1,3 +1,6 @@
+mod attention;
+mod maps;
+
 use super::{Conv1d, DepthwiseConv1d, Direction, Lstm, LstmState};
 use crate::testing::{Guarded, Random, same_bits};
 use crate::{Activation, Format, Isa, PackedWeight, Pool, Precision};

@@ -43,19 +43,26 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(isa: Isa, kind: Kind) -> Self {
+    /// Of a weight of `n` rows.
+    pub(crate) fn new(isa: Isa, kind: Kind, n: usize) -> Self {
         let wide = isa.tier() >= Tier::Avx512;
         let pairs = matches!(isa.tier(), Tier::Avx2 | Tier::Avx512);
+        // The first layers of a convolutional network have 32 channels, for which a wide panel would be half empty.
+        let numbers = match (wide, n <= 32) {
+            (true, false) => 64,
+            (true, true) => 32,
+            (false, _) => 16,
+        };
         match kind {
             Kind::F32 => Self {
                 kind,
-                panel: if wide { 64 } else { 16 },
+                panel: numbers,
                 group: 1,
                 bias: 0,
             },
             Kind::Bf16 => Self {
                 kind,
-                panel: if wide { 64 } else { 16 },
+                panel: numbers,
                 group: 2,
                 bias: 0,
             },

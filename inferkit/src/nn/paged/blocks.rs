@@ -60,18 +60,15 @@ impl Blocks {
     }
 
     /// See [`super::PagedCache::copy_blocks`].
-    pub(super) fn copy(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
+    pub(super) fn copy_blocks(&mut self, pairs: &[(u32, u32)]) -> Result<()> {
         for layer in &mut self.layers {
             let blocks = layer.shape().blocks;
-            if let Some(block) = pairs
-                .iter()
-                .flat_map(|(from, to)| [from, to])
-                .find(|block| **block as usize >= blocks)
-            {
-                candle_core::bail!("block {block} of a cache that has {blocks}");
-            }
             for (from, to) in pairs {
-                layer.copy_block(*from as usize, *to as usize);
+                let (from, to) = (*from as usize, *to as usize);
+                if from >= blocks || to >= blocks {
+                    candle_core::bail!("blocks {from} and {to} of a cache that has {blocks}");
+                }
+                layer.copy_block(from, to);
             }
         }
         Ok(())

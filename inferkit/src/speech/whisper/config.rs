@@ -5,7 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::audio::HOP_LENGTH;
+use super::mel::FRAME_LENGTH;
+use super::mel::HOP_LENGTH;
 use crate::audio::SAMPLE_RATE;
 use crate::error::Error;
 use crate::error::Result;
@@ -291,7 +292,7 @@ impl SoundFile {
         for (key, found, expected) in [
             ("feature_size", self.feature_size, model.num_mel_bins),
             ("sampling_rate", self.sampling_rate, SAMPLE_RATE as usize),
-            ("n_fft", self.n_fft, 400),
+            ("n_fft", self.n_fft, FRAME_LENGTH),
             ("hop_length", self.hop_length, HOP_LENGTH),
             ("chunk_length", self.chunk_length, WINDOW_SECONDS),
         ] {

@@ -13,6 +13,7 @@
 mod config;
 mod decoding;
 mod engine;
+mod mel;
 mod network;
 mod tokens;
 mod transcriber;

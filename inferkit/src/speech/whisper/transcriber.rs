@@ -146,7 +146,7 @@ impl TranscriptionModel for Transcriber {
         let (mel, samples) = (Arc::clone(self.engine.mel()), Arc::clone(&request.samples));
         let loudest = tokio::task::spawn_blocking(move || mel.loudest(&samples))
             .await
-            .map_err(|e| Error::internal("a recording could not be measured").with_source(e))?;
+            .map_err(|e| Error::internal("a recording could not be measured").with_source(e))??;
         let recording = Recording {
             samples: request.samples,
             loudest,

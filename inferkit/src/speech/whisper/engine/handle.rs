@@ -13,17 +13,17 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::line::Line;
-use super::stream::TranscriptStream;
-use super::stream::outlet;
 use super::work::Arrival;
 use super::work::Recording;
 use super::worker::Worker;
-use crate::audio::WhisperMel;
 use crate::error::Error;
 use crate::error::Result;
+use crate::speech::line::Line;
+use crate::speech::stream::TranscriptStream;
+use crate::speech::stream::outlet;
 use crate::speech::whisper::config::WhisperConfig;
 use crate::speech::whisper::decoding::Thresholds;
+use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::Network;
 use crate::speech::whisper::tokens::WhisperTokens;
 use crate::wrapper::MemoryUse;
@@ -91,7 +91,7 @@ impl Engine {
         let (alive, gone) = mpsc::channel();
         let line = Arc::new(Line::new(options.max_queued, options.slots));
         let line_of_worker = Arc::clone(&line);
-        let mel = Arc::new(WhisperMel::new(config.mel_bins));
+        let mel = Arc::new(WhisperMel::new(config.mel_bins)?);
         let mel_of_worker = Arc::clone(&mel);
         let body = move || {
             // Dropped last, after the network.

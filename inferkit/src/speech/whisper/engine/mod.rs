@@ -13,8 +13,6 @@
 //! step ends the requests in it; a panic ends the engine. A reader that has gone is noticed before the next step.
 
 mod handle;
-mod line;
-mod stream;
 mod work;
 mod worker;
 

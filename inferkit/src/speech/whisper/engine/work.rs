@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use super::stream::Outlet;
-use crate::audio::Loudest;
+use crate::speech::stream::Outlet;
 use crate::speech::whisper::decoding::Attempt;
 use crate::speech::whisper::decoding::Random;
 use crate::speech::whisper::decoding::Transcript;
 use crate::speech::whisper::decoding::Window;
+use crate::speech::whisper::mel::Loudest;
 use crate::task::Samples;
 use crate::task::TimeDetail;
 

@@ -13,17 +13,16 @@ use std::time::Instant;
 use super::handle::EngineOptions;
 use super::handle::Model;
 use super::handle::panic_text;
-use super::line::Line;
 use super::work::Arrival;
 use super::work::Sound;
 use super::work::Stage;
 use super::work::Task;
 use super::work::Work;
 use super::work::Writing;
-use crate::audio::WhisperMel;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::speech::line::Line;
 use crate::speech::whisper::config::WINDOW_FRAMES;
 use crate::speech::whisper::decoding::Attempt;
 use crate::speech::whisper::decoding::Ends;
@@ -32,6 +31,7 @@ use crate::speech::whisper::decoding::Random;
 use crate::speech::whisper::decoding::Search;
 use crate::speech::whisper::decoding::Transcript;
 use crate::speech::whisper::decoding::Window;
+use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::DecoderStep;
 
 /// Owns everything that computes; lives on the engine's thread.
@@ -212,7 +212,7 @@ impl Worker {
         let mut stretches = Vec::new();
         for work in self.works.iter().flatten() {
             if let (Stage::Encode, Some(window)) = (&work.stage, work.transcript.window()) {
-                windows.push((work.slot, features(work, window, &self.model.mel)));
+                windows.push((work.slot, features(work, window, &self.model.mel)?));
                 stretches.push(window);
             }
         }
@@ -333,13 +333,13 @@ fn begin(work: &mut Work, model: &Model) {
 ///
 /// A recording that fits into one window is followed by silence, as in transformers and in the original's `decode`. Behind
 /// the end of that, and of longer recordings, stand zeros, as in transformers and in the original's `transcribe`.
-fn features(work: &Work, window: Window, mel: &WhisperMel) -> Vec<f32> {
+fn features(work: &Work, window: Window, mel: &WhisperMel) -> Result<Vec<f32>> {
     let recording = &work.recording;
     let last_frame = WhisperMel::frames(recording.samples.len()).max(WINDOW_FRAMES);
     let frames = last_frame.saturating_sub(window.seek).min(WINDOW_FRAMES);
-    let mut features = mel.features(&recording.samples, window.seek, frames, recording.loudest);
+    let mut features = mel.features(&recording.samples, (window.seek, frames), recording.loudest)?;
     features.resize(WINDOW_FRAMES * mel.bins(), 0.0);
-    features
+    Ok(features)
 }
 
 /// Begins to write a window's text at one of the temperatures.

@@ -4,8 +4,8 @@ use super::golden::difference;
 use super::golden::expected;
 use super::golden::network;
 use super::golden::signal;
-use crate::audio::WhisperMel;
 use crate::speech::whisper::config::WINDOW_FRAMES;
+use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::DecoderStep;
 
 fn indices(value: &serde_json::Value) -> Vec<usize> {
@@ -17,9 +17,10 @@ fn indices(value: &serde_json::Value) -> Vec<usize> {
 
 /// Three seconds and silence up to thirty, as transformers pads short recordings.
 fn features() -> Vec<f32> {
-    let mel = WhisperMel::new(80);
+    let mel = WhisperMel::new(80).unwrap();
     let samples = signal(3.0);
-    mel.features(&samples, 0, WINDOW_FRAMES, mel.loudest(&samples))
+    let loudest = mel.loudest(&samples).unwrap();
+    mel.features(&samples, (0, WINDOW_FRAMES), loudest).unwrap()
 }
 
 #[test]

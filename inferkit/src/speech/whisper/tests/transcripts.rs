@@ -7,11 +7,11 @@ use super::golden::engine;
 use super::golden::expected;
 use super::golden::signal;
 use super::golden::tokens;
-use crate::audio::WhisperMel;
 use crate::speech::whisper::decoding::Thresholds;
 use crate::speech::whisper::engine::Engine;
 use crate::speech::whisper::engine::Recording;
 use crate::speech::whisper::engine::Task;
+use crate::speech::whisper::mel::WhisperMel;
 use crate::task::Samples;
 use crate::task::Segment;
 use crate::task::TimeDetail;
@@ -30,7 +30,7 @@ pub(super) fn recording(seconds: f64) -> Recording {
 
 fn of_samples(samples: Samples) -> Recording {
     Recording {
-        loudest: WhisperMel::new(80).loudest(&samples),
+        loudest: WhisperMel::new(80).unwrap().loudest(&samples).unwrap(),
         samples,
         language: None,
         task: Task::Transcribe,

@@ -18,7 +18,7 @@ const NEWEST: f64 = 0.2;
 
 /// Counts requests. Each moves `admit` → `start` → `end`, or `admit` → `give_up`.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(in crate::speech) struct Line {
     max_queued: usize,
     /// Requests that are at work at once.
     places: usize,
@@ -36,7 +36,7 @@ struct Counts {
 
 impl Line {
     /// A line for `max_queued` waiting requests in front of `places` that are at work at once.
-    pub(super) const fn new(max_queued: usize, places: usize) -> Self {
+    pub(in crate::speech) const fn new(max_queued: usize, places: usize) -> Self {
         let counts = Counts {
             waiting: 0,
             running: 0,
@@ -59,7 +59,7 @@ impl Line {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the line is full or the engine has ended.
-    pub(super) fn admit(&self) -> Result<()> {
+    pub(in crate::speech) fn admit(&self) -> Result<()> {
         let mut counts = self.counts();
         if let Some(error) = &counts.closed {
             return Err(error.clone());
@@ -80,32 +80,32 @@ impl Line {
     }
 
     /// A waiting request begins.
-    pub(super) fn start(&self) {
+    pub(in crate::speech) fn start(&self) {
         let mut counts = self.counts();
         counts.waiting = counts.waiting.saturating_sub(1);
         counts.running += 1;
     }
 
     /// A waiting request ends without having begun.
-    pub(super) fn give_up(&self) {
+    pub(in crate::speech) fn give_up(&self) {
         let mut counts = self.counts();
         counts.waiting = counts.waiting.saturating_sub(1);
     }
 
     /// A running request ends, `time` after it began.
-    pub(super) fn end(&self, time: Duration) {
+    pub(in crate::speech) fn end(&self, time: Duration) {
         let mut counts = self.counts();
         counts.running = counts.running.saturating_sub(1);
         counts.mean_seconds += NEWEST * (time.as_secs_f64() - counts.mean_seconds);
     }
 
     /// From here on every request is refused with `error`; the first reason stays.
-    pub(super) fn close(&self, error: Error) {
+    pub(in crate::speech) fn close(&self, error: Error) {
         self.counts().closed.get_or_insert(error);
     }
 
     /// Why the engine takes no more requests, if it does not.
-    pub(super) fn closed(&self) -> Option<Error> {
+    pub(in crate::speech) fn closed(&self) -> Option<Error> {
         self.counts().closed.clone()
     }
 }

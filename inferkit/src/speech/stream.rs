@@ -11,25 +11,25 @@ use std::task::Poll;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 
-use super::line::Line;
 use crate::error::Error;
 use crate::error::Result;
+use crate::speech::line::Line;
 use crate::task::TranscriptionEvent;
 
 /// The engine's end.
 #[derive(Debug)]
-pub(super) struct Outlet(mpsc::UnboundedSender<Result<TranscriptionEvent>>);
+pub(in crate::speech) struct Outlet(mpsc::UnboundedSender<Result<TranscriptionEvent>>);
 
 /// The reader's end: the events of one request. Dropping it cancels the request.
 #[derive(Debug)]
-pub(crate) struct TranscriptStream {
+pub(in crate::speech) struct TranscriptStream {
     events: mpsc::UnboundedReceiver<Result<TranscriptionEvent>>,
     is_over: bool,
     line: Arc<Line>,
 }
 
 /// Both ends of a new way.
-pub(super) fn outlet(line: Arc<Line>) -> (Outlet, TranscriptStream) {
+pub(in crate::speech) fn outlet(line: Arc<Line>) -> (Outlet, TranscriptStream) {
     let (sender, events) = mpsc::unbounded_channel();
     let stream = TranscriptStream {
         events,
@@ -41,12 +41,12 @@ pub(super) fn outlet(line: Arc<Line>) -> (Outlet, TranscriptStream) {
 
 impl Outlet {
     /// Whether the reader has gone.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::speech) fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
 
     /// Sends an event, or the error that ends the stream.
-    pub(super) fn send(&self, event: Result<TranscriptionEvent>) {
+    pub(in crate::speech) fn send(&self, event: Result<TranscriptionEvent>) {
         // Fails only if the reader has gone, which the engine sees before its next step.
         let _ = self.0.send(event);
     }

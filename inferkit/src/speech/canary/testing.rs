@@ -1,0 +1,123 @@
+//! What the family's tests share: golden files of the four published shapes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::DType;
+use candle_core::Device;
+use candle_core::Tensor;
+use serde_json::Value;
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::formats::FormatOptions;
+use symphonia::core::formats::TrackType;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::io::MediaSourceStream;
+use symphonia::core::meta::MetadataOptions;
+
+use super::config::CanaryConfig;
+use super::loader::Loading;
+use super::networks::Networks;
+use crate::formats::nemo::NemoArchive;
+use crate::formats::torch::Checkpoint;
+use crate::formats::yaml;
+use crate::job::Job;
+use crate::nn;
+use crate::nn::Placement;
+
+/// The golden models.
+pub(super) const MODELS: [&str; 4] = ["canary-1b", "canary-1b-flash", "canary-180m-flash", "canary-1b-v2"];
+
+/// A file of the goldens.
+pub(super) fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/golden/canary")
+        .join(name)
+}
+
+/// A JSON file of the goldens.
+pub(super) fn golden_json(name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(golden(name)).unwrap()).unwrap()
+}
+
+/// The f32 tensors of a safetensors file of the goldens.
+pub(super) fn golden_tensors(name: &str) -> BTreeMap<String, Tensor> {
+    let bytes = std::fs::read(golden(name)).unwrap();
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).unwrap();
+    tensors.into_iter().collect()
+}
+
+/// The samples of a clip, mono at 16 kHz.
+pub(super) fn clip(name: &str) -> Arc<[f32]> {
+    flac(&golden(&format!("audio/{name}.flac")))
+}
+
+/// The samples of a FLAC file, mono at 16 kHz.
+pub(super) fn flac(path: &Path) -> Arc<[f32]> {
+    let stream = MediaSourceStream::new(Box::new(std::fs::File::open(path).unwrap()), Default::default());
+    let probe = symphonia::default::get_probe();
+    let options = (FormatOptions::default(), MetadataOptions::default());
+    let mut format = probe.probe(&Hint::new(), stream, options.0, options.1).unwrap();
+    let track = format.default_track(TrackType::Audio).unwrap();
+    let parameters = track.codec_params.as_ref().unwrap().audio().unwrap();
+    assert_eq!(parameters.sample_rate, Some(16_000), "{}", path.display());
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+        .unwrap();
+    let (mut samples, mut part) = (Vec::new(), Vec::<f32>::new());
+    while let Some(packet) = format.next_packet().unwrap() {
+        let decoded = decoder.decode(&packet).unwrap();
+        assert_eq!(decoded.spec().channels().count(), 1, "{}", path.display());
+        decoded.copy_to_vec_interleaved(&mut part);
+        samples.extend_from_slice(&part);
+    }
+    samples.into()
+}
+
+/// The greatest difference between two tensors of one number of elements.
+pub(super) fn difference(found: &Tensor, expected: &Tensor) -> f32 {
+    let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (found, expected) = (flat(found), flat(expected));
+    assert_eq!(found.len(), expected.len(), "as many numbers");
+    let differences = found
+        .iter()
+        .zip(&expected)
+        .map(|(found, expected)| (found - expected).abs());
+    differences.fold(
+        0.0,
+        |most, next| if next.is_nan() { f32::INFINITY } else { most.max(next) },
+    )
+}
+
+/// The configuration, the checkpoint and the networks of a golden model.
+pub(super) struct Golden {
+    pub(super) config: CanaryConfig,
+    pub(super) networks: Networks,
+    pub(super) tensors: BTreeMap<String, Tensor>,
+}
+
+/// Loads a golden model on the processor, with its golden tensors.
+pub(super) fn load(name: &str) -> Golden {
+    let archive = NemoArchive::open(&golden(&format!("{name}.nemo"))).unwrap();
+    let text = archive.member("model_config.yaml").unwrap();
+    let weights = archive.member("model_weights.ckpt").unwrap();
+    let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();
+    let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
+    let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
+    let device = nn::Device::open(nn::DevicePreference::Cpu).unwrap();
+    let placement = Placement {
+        device: device.candle().clone(),
+        dtype: DType::F32,
+        widen_blocks: false,
+        kernels: device.kernels().cloned(),
+    };
+    let job = Job::new();
+    let loading = Loading::new(placement, &job, 0);
+    let networks = Networks::load(&config, &checkpoint, &loading, device.block_size()).unwrap();
+    Golden {
+        config,
+        networks,
+        tensors: golden_tensors(&format!("{name}.tensors.safetensors")),
+    }
+}
