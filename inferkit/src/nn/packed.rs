@@ -123,7 +123,7 @@ impl PackedLinear {
         let epilogue = self.epilogue().with_activation(activation.of_kernels());
         with_rows(x, |rows| {
             make_rows(rows.rows(), self.matrix.weight.n(), |out| {
-                self.multiply(rows, epilogue, out)
+                self.multiply(rows, epilogue, out);
             })
         })
     }
@@ -134,7 +134,7 @@ impl PackedLinear {
             with_rows(stream, |stream| {
                 let epilogue = self.epilogue().with_scale(scale).with_residual(Residual::Rows(stream));
                 make_rows(rows.rows(), self.matrix.weight.n(), |out| {
-                    self.multiply(rows, epilogue, out)
+                    self.multiply(rows, epilogue, out);
                 })
             })
         })

@@ -152,7 +152,7 @@ impl Attempt {
         &mut self,
         logits: &mut [f32],
         rules: &LogitRules,
-        ends: &Ends,
+        ends: Ends,
         random: &mut Random,
     ) -> Vec<LaneCopy> {
         let vocabulary = logits.len() / self.rows().max(1);

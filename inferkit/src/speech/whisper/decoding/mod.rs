@@ -24,6 +24,7 @@ pub(super) use random::Random;
 pub(super) use rules::LogitRules;
 pub(super) use segments::FRAMES_PER_SECOND;
 pub(super) use segments::WindowSegment;
+pub(super) use segments::cut;
 pub(super) use transcript::Judgement;
 pub(super) use transcript::Thresholds;
 pub(super) use transcript::Transcript;

@@ -222,8 +222,9 @@ mod tests {
     #[test]
     fn the_logarithm_of_a_sum_is_exact_where_nothing_is_left_out() {
         assert!((log_sum_exp(&[0.0, 0.0, NEVER]) - 2_f32.ln()).abs() < 1e-6);
-        assert!((log_sum_exp(&[1000.0, 1000.0]) - 1000.693_1).abs() < 1e-3);
-        assert_eq!(log_sum_exp(&[NEVER, NEVER]), NEVER);
-        assert_eq!(log_sum_exp(&[]), NEVER);
+        assert!((log_sum_exp(&[1_000.0, 1_000.0]) - 1_000.693_1).abs() < 1e-3);
+        for none in [&[NEVER, NEVER][..], &[]] {
+            assert!(log_sum_exp(none) <= f32::MIN, "{none:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: openai/whisper, `whisper/transcribe.py`.
 
+use super::transcript::Window;
 use crate::speech::whisper::config::FRAME_STRIDE;
 use crate::speech::whisper::tokens::SpecialTokens;
 
@@ -32,8 +33,9 @@ pub(crate) struct Cut {
     pub(crate) is_complete: bool,
 }
 
-/// Cuts `tokens` of the window that begins at mel frame `seek` and holds `size` frames.
-pub(crate) fn cut(tokens: &[u32], (seek, size): (usize, usize), special: &SpecialTokens) -> Cut {
+/// Cuts the `tokens` of a window.
+pub(crate) fn cut(tokens: &[u32], window: Window, special: &SpecialTokens) -> Cut {
+    let Window { seek, size } = window;
     let offset_seconds = seek as f64 / FRAMES_PER_SECOND;
     let is_time = |token: &u32| special.is_timestamp(*token);
     let is_complete = match tokens {
@@ -107,7 +109,7 @@ mod tests {
     }
 
     fn cut_at(tokens: &[u32], seek: usize, size: usize) -> Cut {
-        cut(tokens, (seek, size), small().special())
+        cut(tokens, Window { seek, size }, small().special())
     }
 
     fn times(cut: &Cut) -> Vec<(f64, f64)> {

@@ -9,8 +9,6 @@ use flate2::write::ZlibEncoder;
 
 use super::attempt::Decoded;
 use super::attempt::Prompt;
-use super::segments::Cut;
-use super::segments::cut;
 use crate::speech::whisper::config::WINDOW_FRAMES;
 use crate::speech::whisper::tokens::SpecialTokens;
 
@@ -150,11 +148,6 @@ impl Transcript {
         let start = tokens.len();
         tokens.extend_from_slice(&self.start);
         Prompt { tokens, start }
-    }
-
-    /// Cuts the text of the next window.
-    pub(crate) fn cut(&self, window: Window, decoded: &Decoded, special: &SpecialTokens) -> Cut {
-        cut(&decoded.tokens, (window.seek, window.size), special)
     }
 
     /// Passes over a window.

@@ -277,7 +277,7 @@ impl Worker {
                     copies.extend(
                         writing
                             .attempt
-                            .advance(of_work, &self.rules, &self.ends, &mut work.random),
+                            .advance(of_work, &self.rules, self.ends, &mut work.random),
                     );
                 }
                 Stage::Encode | Stage::Over => {}

@@ -30,12 +30,11 @@ impl Decoder {
             else {
                 candle_core::bail!("the decoder has no layer {layer}")
             };
-            let of_layer = match keys {
-                Some(keys) => keys.clone(),
-                None => {
-                    let computed = weights.sound.split(&weights.sound.key.forward(states)?)?;
-                    keys.insert(computed).clone()
-                }
+            let of_layer = if let Some(keys) = keys {
+                keys.clone()
+            } else {
+                let computed = weights.sound.split(&weights.sound.key.forward(states)?)?;
+                keys.insert(computed).clone()
             };
             let of_head = |x: &Tensor| x.narrow(1, head, 1)?.squeeze(1)?.to_dtype(DType::F32)?.contiguous();
             let (queries, keys) = (of_head(queries)?, of_head(&of_layer)?);

@@ -33,7 +33,11 @@ pub(super) fn expected() -> Value {
 }
 
 /// The sound of `make.py`: tones that change every quarter of a second, with pauses and some noise.
-#[allow(clippy::cast_possible_truncation, reason = "samples are f32")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "samples are f32, and there are few"
+)]
 pub(super) fn signal(seconds: f64) -> Samples {
     let mut state = 1_u64;
     let count = (seconds * 16_000.0) as u32;

@@ -18,7 +18,7 @@ impl Attempt {
     /// Keeps the `width` likeliest texts; those that end are put aside, and enough of them end the search.
     ///
     /// Source: openai/whisper, `decoding.py`, `BeamSearchDecoder` with a patience of 1.
-    pub(super) fn advance_beam(&mut self, rows: &[&mut [f32]], ends: &Ends, width: usize) -> Vec<LaneCopy> {
+    pub(super) fn advance_beam(&mut self, rows: &[&mut [f32]], ends: Ends, width: usize) -> Vec<LaneCopy> {
         let mut continuations = Vec::new();
         let is_first = self.candidates.iter().all(|candidate| candidate.tokens.is_empty());
         let open = self
@@ -76,7 +76,7 @@ impl Attempt {
 
     /// Replaces the candidates by what goes on. The first child of each stays in its parent's lane, the others take lanes
     /// that nobody goes on in.
-    fn go_on(&mut self, chosen: &[Continuation], ends: &Ends) -> Vec<LaneCopy> {
+    fn go_on(&mut self, chosen: &[Continuation], ends: Ends) -> Vec<LaneCopy> {
         let parents = std::mem::take(&mut self.candidates);
         let mut lanes: Vec<Option<usize>> = vec![None; chosen.len()];
         let mut is_taken = vec![false; self.lanes.len()];

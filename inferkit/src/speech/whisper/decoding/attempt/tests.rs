@@ -42,7 +42,7 @@ fn run(attempt: &mut Attempt, steps: &[Vec<Vec<f32>>]) -> Vec<LaneCopy> {
     for rows in steps {
         assert_eq!(attempt.rows(), rows.len(), "rows of the step");
         let mut logits = rows.concat();
-        copies = attempt.advance(&mut logits, &rules(), &ENDS, &mut Random::new(1));
+        copies = attempt.advance(&mut logits, &rules(), ENDS, &mut Random::new(1));
     }
     copies
 }

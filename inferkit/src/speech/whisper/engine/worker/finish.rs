@@ -11,6 +11,7 @@ use crate::speech::whisper::decoding::FRAMES_PER_SECOND;
 use crate::speech::whisper::decoding::Judgement;
 use crate::speech::whisper::decoding::WindowSegment;
 use crate::speech::whisper::decoding::compression_ratio;
+use crate::speech::whisper::decoding::cut;
 use crate::speech::whisper::engine::handle::Model;
 use crate::speech::whisper::engine::work::Sound;
 use crate::speech::whisper::engine::work::Stage;
@@ -90,7 +91,7 @@ fn tell_progress(work: &Work) {
 fn keep(work: &mut Work, sound: &Sound, decoded: &Decoded, ratio: f32, model: &mut Model) -> Result<()> {
     let special = model.tokens.special();
     let window = sound.window;
-    let mut cut = work.transcript.cut(window, decoded, special);
+    let mut cut = cut(&decoded.tokens, window, special);
     let mut seek = window.seek + cut.advance;
     let mut words: Vec<SegmentWords> = vec![Vec::new(); cut.segments.len()];
     if work.wants_words() {
