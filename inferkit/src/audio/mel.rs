@@ -55,6 +55,8 @@ pub(crate) enum Padding {
     Zeros,
     /// The recording mirrored at its first and last sample.
     Reflection,
+    /// The recording mirrored at its first sample, and zeros after the last.
+    ReflectionBefore,
 }
 
 /// What the sum of a mel bin becomes.
@@ -192,8 +194,8 @@ impl MelFrontEnd {
     fn emphasised(&self, samples: &[f32], place: usize, outside: usize) -> f32 {
         let index = match (place.checked_sub(outside), self.config.padding) {
             (Some(index), _) if index < samples.len() => index,
-            (_, Padding::Zeros) => return 0.0,
-            (None, Padding::Reflection) => outside - place,
+            (_, Padding::Zeros) | (Some(_), Padding::ReflectionBefore) => return 0.0,
+            (None, Padding::Reflection | Padding::ReflectionBefore) => outside - place,
             (Some(index), Padding::Reflection) => match (2 * samples.len()).checked_sub(index + 2) {
                 Some(mirrored) => mirrored,
                 None => return 0.0,

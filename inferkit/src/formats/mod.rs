@@ -15,35 +15,17 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
-#[allow(dead_code, reason = "Canary reads members of archives, and it sits above this floor")]
+mod contain;
 pub(crate) mod file_range;
 pub(crate) mod gguf;
 pub(crate) mod mmap;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "Canary opens these files, and it sits above this floor"
-)]
 pub(crate) mod nemo;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "pyannote opens these files, and it sits above this floor"
-)]
 pub(crate) mod npz;
 pub(crate) mod safetensors;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "Canary opens these files, and it sits above this floor"
-)]
 pub(crate) mod sentencepiece;
 mod shown;
-#[allow(dead_code, reason = "speech opens these files, and it sits above this floor")]
 pub(crate) mod torch;
-#[allow(
-    dead_code,
-    reason = "Canary and pyannote open these files, and they sit above this floor"
-)]
 pub(crate) mod yaml;
 mod zip_directory;
+
+pub(crate) use contain::contain;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! preference ─▶ device            which device and number type a model gets
-//! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, depthwise ─▶ mlp, moe
+//! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv, depthwise ─▶ mlp, moe
 //! checkpoint ─▶ weights           the same, by path: weights.at("encoder").linear("out", …)
 //! sequences: a batch without padding     gate, relative_attention, subsampling: what encoders of speech are made of
 //! conv2d, batch_norm, instance_norm, recurrent: what networks of sound are made of
@@ -18,9 +18,9 @@
 
 mod activation;
 mod batch_norm;
+mod conv;
 mod conv2d;
 mod depthwise;
-#[allow(dead_code, reason = "models open devices, and they sit above this floor")]
 mod device;
 mod embedding;
 mod fault;
@@ -42,10 +42,6 @@ mod sequences;
 mod subsampling;
 mod threads;
 mod weight;
-#[allow(
-    dead_code,
-    reason = "speech and diarization models load by it, and they sit above this floor"
-)]
 mod weights;
 
 pub use preference::DevicePreference;
@@ -55,6 +51,7 @@ pub use threads::Threads;
 pub(crate) use activation::Activation;
 pub(crate) use batch_norm::BatchNorm;
 pub(crate) use batch_norm::BatchNormValues;
+pub(crate) use conv::Conv1d;
 pub(crate) use conv2d::Conv2d;
 pub(crate) use conv2d::Conv2dMoves;
 pub(crate) use depthwise::DepthwiseConv;
@@ -92,13 +89,5 @@ pub(crate) use weight::Encoding;
 pub(crate) use weight::Placement;
 pub(crate) use weight::StoredTensor;
 pub(crate) use weight::Weight;
-#[allow(
-    unused_imports,
-    reason = "speech and diarization models load by them, and they sit above this floor"
-)]
 pub(crate) use weights::Bias;
-#[allow(
-    unused_imports,
-    reason = "speech and diarization models load by them, and they sit above this floor"
-)]
 pub(crate) use weights::Weights;

@@ -79,6 +79,11 @@ impl PackedMatrix {
         Tensor::from_vec(floats, (ids.len(), k), &Device::Cpu)
     }
 
+    /// Lends the packed numbers and what multiplies them.
+    pub(super) fn with_kernels<T>(&self, work: impl FnOnce(&PackedWeight, &Kernels) -> T) -> T {
+        work(&self.weight, &self.kernels)
+    }
+
     fn shape(&self) -> PackedShape {
         PackedShape {
             size: [self.weight.n(), self.weight.k()],

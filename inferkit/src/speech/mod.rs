@@ -3,6 +3,9 @@
 mod canary;
 mod line;
 mod stream;
+mod whisper;
 
 pub use canary::CanaryAsrModel;
 pub use canary::CanaryOptions;
+pub use whisper::WhisperModel;
+pub use whisper::WhisperOptions;

@@ -46,6 +46,14 @@ fn a_reflection_does_not_repeat_the_sample_at_the_edge() {
 }
 
 #[test]
+fn a_reflection_before_the_recording_leaves_zeros_after_it() {
+    let samples = [1.0, 2.0, 3.0, 4.0, 5.0];
+    // 3 2 | 1 2, and 3 4 5 | 0.
+    assert_near(lowest(config(Padding::ReflectionBefore, 0.0), &samples, 0), 64.0);
+    assert_near(lowest(config(Padding::ReflectionBefore, 0.0), &samples, 2), 144.0);
+}
+
+#[test]
 fn preemphasis_takes_off_the_sample_before_and_leaves_the_first() {
     let samples = [1.0, 2.0, 3.0, 4.0, 5.0];
     // 1, 2 − 0.5, 3 − 1, 4 − 1.5.

@@ -14,7 +14,6 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 mod answer;
-mod contain;
 mod conversation;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;

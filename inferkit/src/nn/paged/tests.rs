@@ -187,6 +187,20 @@ fn sequences_of_a_batch_see_only_their_own_blocks() {
 }
 
 #[test]
+fn a_row_that_sees_all_sees_what_the_last_row_sees() {
+    let blocks = [5, 2, 9, 4, 11];
+    let queries = tensor(7, HEADS, 6);
+    for cache in both(&blocks, 131) {
+        let all = flat(&cache.attend_all(0, &queries, &plan(&blocks, 131, 7)).unwrap());
+        for (row, found) in all.chunks(HEADS * SHAPE.head_dim).enumerate() {
+            let query = queries.narrow(0, row, 1).unwrap();
+            let last = flat(&cache.attend(0, &query, &plan(&blocks, 131, 1), None).unwrap());
+            assert!(close(found, &last), "row {row}");
+        }
+    }
+}
+
+#[test]
 fn rows_for_neighbouring_slots_are_written_in_one_go() {
     let plan = AttentionPlan::new(Vec::new(), &[64, 65, 66, 32, 33, 7]);
     let runs: Vec<_> = plan.runs.iter().map(|run| (run.row, run.slot, run.length)).collect();

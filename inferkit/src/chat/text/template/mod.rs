@@ -17,10 +17,10 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja_contrib::pycompat::unknown_method_callback;
 use time::OffsetDateTime;
 
-use super::contain::contain;
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
+use crate::formats::contain;
 
 /// Longest template source; the longest published one has 17 kB.
 const MAX_SOURCE_BYTES: usize = 1 << 20;

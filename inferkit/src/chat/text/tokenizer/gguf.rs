@@ -14,9 +14,9 @@ use tokenizers::pre_tokenizers::split::SplitPattern;
 
 use super::Tokenizer;
 use super::load::MAX_TOKEN_ID;
-use crate::chat::text::contain::contain;
 use crate::error::Error;
 use crate::error::Result;
+use crate::formats::contain;
 use crate::formats::gguf::Metadata;
 
 /// GPT-2's pattern (openai/gpt-2, `src/encoder.py`).

@@ -7,9 +7,9 @@ use tokenizers::ModelWrapper;
 use super::Markup;
 use super::Tokenizer;
 use super::Vocabulary;
-use crate::chat::text::contain::contain;
 use crate::error::Error;
 use crate::error::Result;
+use crate::formats::contain;
 
 /// Largest `tokenizer.json` that is read; the largest published one has 34 MB.
 pub(crate) const MAX_TOKENIZER_BYTES: u64 = 128 << 20;

@@ -21,9 +21,9 @@ use tokenizers::OffsetType;
 use tokenizers::PreTokenizedString;
 use tokenizers::PreTokenizer;
 
-use super::contain::contain;
 use crate::error::Error;
 use crate::error::Result;
+use crate::formats::contain;
 
 /// Encodes text and knows the bytes of every id.
 pub(super) struct Tokenizer {

@@ -8,13 +8,13 @@ use crate::error::Result;
 
 /// Runs `work` on a model's own data; a panic in it becomes an error that names `what`.
 ///
-/// The crates behind the text layer (`tokenizers`, `minijinja`) index and unwrap in places that a
+/// The crates that read tokenizers and templates (`tokenizers`, `minijinja`) index and unwrap in places that a
 /// damaged file can reach. They keep no state across calls that a panic could leave half changed,
 /// so going on afterwards is sound.
 ///
 /// # Errors
 /// [`Error::BadModel`] when `work` panics, else what `work` returns.
-pub(super) fn contain<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn contain<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic
             .downcast_ref::<&str>()
