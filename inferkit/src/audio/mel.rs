@@ -53,8 +53,6 @@ pub(crate) struct MelConfig {
 pub(crate) enum Padding {
     /// Zeros.
     Zeros,
-    /// The recording mirrored at its first and last sample.
-    Reflection,
     /// The recording mirrored at its first sample, and zeros after the last.
     ReflectionBefore,
 }
@@ -195,11 +193,7 @@ impl MelFrontEnd {
         let index = match (place.checked_sub(outside), self.config.padding) {
             (Some(index), _) if index < samples.len() => index,
             (_, Padding::Zeros) | (Some(_), Padding::ReflectionBefore) => return 0.0,
-            (None, Padding::Reflection | Padding::ReflectionBefore) => outside - place,
-            (Some(index), Padding::Reflection) => match (2 * samples.len()).checked_sub(index + 2) {
-                Some(mirrored) => mirrored,
-                None => return 0.0,
-            },
+            (None, Padding::ReflectionBefore) => outside - place,
         };
         let previous = index.checked_sub(1).and_then(|previous| samples.get(previous));
         let current = samples.get(index).copied().unwrap_or_default();

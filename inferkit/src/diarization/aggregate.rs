@@ -52,6 +52,7 @@ impl Aggregation {
     }
 
     /// With a weight for each frame of a window instead of 1.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with_weights(self, weights: Vec<f64>) -> Self {
         Self { weights, ..self }

@@ -47,7 +47,7 @@ impl<'a> Layers<'a> {
     /// # Errors
     /// [`Error::BadModel`] when it is missing, has another number of dimensions, or is empty.
     pub(super) fn tensor(&self, name: &str, dimensions: usize) -> Result<Tensor> {
-        let shape = self.weights.shape(name)?.unwrap_or_default();
+        let shape = self.weights.shape(name).unwrap_or_default();
         if shape.len() != dimensions || shape.contains(&0) {
             // Told by name if it is missing.
             self.weights.tensor(name, &shape)?;

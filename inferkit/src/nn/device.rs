@@ -141,7 +141,8 @@ impl Device {
         &self.name
     }
 
-    /// Why it was chosen, for log and dashboard.
+    /// Why it was chosen; the log says so too.
+    #[cfg(test)]
     pub(crate) fn reason(&self) -> &str {
         &self.reason
     }

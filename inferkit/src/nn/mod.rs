@@ -89,5 +89,4 @@ pub(crate) use weight::Encoding;
 pub(crate) use weight::Placement;
 pub(crate) use weight::StoredTensor;
 pub(crate) use weight::Weight;
-pub(crate) use weights::Bias;
 pub(crate) use weights::Weights;

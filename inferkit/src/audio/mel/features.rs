@@ -25,6 +25,7 @@ impl Features {
     }
 
     /// Numbers a frame.
+    #[cfg(test)]
     pub(crate) const fn bins(&self) -> usize {
         self.bins
     }

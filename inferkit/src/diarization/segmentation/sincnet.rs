@@ -19,7 +19,6 @@ use crate::error::Result;
 use crate::nn::Activation;
 use crate::nn::Conv2d;
 use crate::nn::Conv2dMoves;
-use crate::nn::Device;
 use crate::nn::InstanceNorm;
 use crate::nn::PooledWindows;
 use crate::nn::Rescale;
@@ -47,6 +46,7 @@ const EPSILON: f64 = 1e-5;
 
 impl FrameGeometry {
     /// Frames of a window of `samples` samples.
+    #[cfg(test)]
     pub(in crate::diarization) fn frames(self, samples: usize) -> usize {
         let kernels = [TAPS, POOL, CONV_TAPS, POOL, CONV_TAPS, POOL];
         let strides = [self.stride.max(1), POOL, 1, POOL, 1, POOL];

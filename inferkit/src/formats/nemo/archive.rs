@@ -56,6 +56,7 @@ impl NemoArchive {
     }
 
     /// The names of all members, sorted.
+    #[cfg(test)]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.names()
     }

@@ -89,6 +89,7 @@ impl Members {
     }
 
     /// The names of all files, sorted.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.files.keys().map(String::as_str)
     }

@@ -17,5 +17,4 @@ mod tests;
 
 pub(crate) use archive::NemoArchive;
 #[cfg(any(fuzzing, test))]
-#[allow(unused_imports, reason = "for the fuzz targets")]
 pub(crate) use members::Members;

@@ -42,16 +42,8 @@ impl NpzArchive {
         read(&self.directory, self.file.bytes(), name).map_err(|fault| fault.in_file(&self.name))
     }
 
-    /// The array `name`, which has to have this shape.
-    ///
-    /// # Errors
-    /// As [`array`](Self::array); also with both shapes when they differ.
-    pub(crate) fn array_of(&self, name: &str, shape: &[usize]) -> Result<Array> {
-        let array = self.array(name)?.expect_shape(name, shape);
-        array.map_err(|fault| fault.in_file(&self.name))
-    }
-
     /// The names of all arrays, sorted, without `.npy`.
+    #[cfg(test)]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.directory.names().filter_map(|name| name.strip_suffix(".npy"))
     }

@@ -78,21 +78,6 @@ impl Array {
             values,
         })
     }
-
-    /// The array itself if it has this shape.
-    ///
-    /// # Errors
-    /// [`NpzError::Shape`] with both shapes.
-    pub(super) fn expect_shape(self, name: &str, expected: &[usize]) -> Result<Self, NpzError> {
-        if self.shape == expected {
-            return Ok(self);
-        }
-        Err(NpzError::Shape {
-            name: quoted(name),
-            found: self.shape,
-            expected: expected.to_vec(),
-        })
-    }
 }
 
 /// Reorders numbers whose first dimension moves fastest.

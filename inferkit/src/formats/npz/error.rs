@@ -29,13 +29,6 @@ pub(crate) enum NpzError {
         expected: usize,
         found: usize,
     },
-    /// The array has another shape than the one asked for.
-    #[error("array {name}: shape {found:?} in the file, {expected:?} expected")]
-    Shape {
-        name: String,
-        found: Vec<usize>,
-        expected: Vec<usize>,
-    },
 }
 
 impl NpzError {
@@ -44,9 +37,7 @@ impl NpzError {
         match self {
             Self::OtherFormat => Error::bad_model(format!("{file}: {self}; check which file the model names")),
             Self::Type { .. } => Error::unsupported_model(format!("{file}: {self}; save it again as float64")),
-            Self::Missing { .. } | Self::Shape { .. } => {
-                Error::bad_model(format!("{file}: {self}; the file belongs to another model"))
-            }
+            Self::Missing { .. } => Error::bad_model(format!("{file}: {self}; the file belongs to another model")),
             _ => Error::bad_model(format!("{file}: {self}; download the file again")),
         }
     }

@@ -30,7 +30,7 @@ fn the_golden_transforms_are_read() {
         .join("../tests/golden/pyannote/models/pyannote/speaker-diarization-community-1/plda");
     let archive = NpzArchive::open(&folder.join("xvec_transform.npz")).unwrap();
     assert_eq!(archive.names().collect::<Vec<_>>(), ["lda", "mean1", "mean2"]);
-    assert_eq!(archive.array_of("lda", &[32, 16]).unwrap().values.len(), 512);
+    assert_eq!(archive.array("lda").unwrap().values.len(), 512);
     let archive = NpzArchive::open(&folder.join("plda.npz")).unwrap();
     let psi = archive.array("psi").unwrap();
     assert_eq!(psi.shape, [16]);
@@ -40,8 +40,6 @@ fn the_golden_transforms_are_read() {
     );
     let error = archive.array("lda").unwrap_err().to_string();
     assert!(error.starts_with("plda.npz: array \"lda\" is missing; "), "{error}");
-    let error = archive.array_of("psi", &[15]).unwrap_err().to_string();
-    assert!(error.contains("shape [16] in the file, [15] expected"), "{error}");
 }
 
 #[test]

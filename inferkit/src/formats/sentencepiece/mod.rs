@@ -21,6 +21,5 @@ mod tokenizer;
 mod unigram;
 mod wire;
 
-pub(crate) use model::PieceKind;
 pub(crate) use tokenizer::SentencePiece;
 pub(crate) use tokenizer::TextPiece;

@@ -27,16 +27,6 @@ mod tests;
 
 pub(crate) use checkpoint::Checkpoint;
 #[cfg(any(fuzzing, test))]
-#[allow(unused_imports, reason = "for the fuzz targets")]
 pub(crate) use directory::Directory;
-#[allow(
-    unused_imports,
-    reason = "pyannote reads hyper-parameters by them, and sits above this floor"
-)]
-pub(crate) use pickle::Global;
-#[allow(
-    unused_imports,
-    reason = "pyannote reads hyper-parameters by them, and sits above this floor"
-)]
 pub(crate) use pickle::Value;
 pub(crate) use tensor::TensorView;

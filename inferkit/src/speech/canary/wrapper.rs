@@ -170,7 +170,7 @@ impl ModelWrapper for CanaryAsrModel {
     async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
         job.check()?;
         job.report(Progress::phase("opening files"));
-        let device = Device::open(options.device.unwrap_or(self.options.device))?;
+        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
         let dtype = options.dtype.unwrap_or(self.options.dtype);
         let source = Arc::new(CanarySource::open(&self.located()?)?);
         self.check_budget(source.weights_bytes(&device, dtype)?, options.force)?;

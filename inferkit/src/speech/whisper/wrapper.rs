@@ -210,7 +210,7 @@ impl ModelWrapper for WhisperModel {
         job.check()?;
         job.report(Progress::phase("opening files"));
         let folder = self.located()?;
-        let device = Device::open(options.device.unwrap_or(self.options.device))?;
+        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
         let source = NetworkSource::open(&folder)?;
         let config = source.config().clone();
         let tokens = Arc::new(WhisperTokens::from_folder(&folder, config.vocabulary)?);

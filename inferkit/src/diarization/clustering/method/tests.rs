@@ -14,7 +14,6 @@ use crate::diarization::golden::assert_close_f32;
 use crate::diarization::golden::embeddings;
 use crate::diarization::golden::json;
 use crate::diarization::golden::layout;
-use crate::diarization::golden::path;
 use crate::diarization::golden::recording;
 use crate::diarization::golden::vbx;
 use crate::diarization::golden::voices;

@@ -71,6 +71,7 @@ impl<'a> Value<'a> {
         matches!(self.node, Node::None)
     }
 
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn as_bool(self) -> Option<bool> {
         match self.node {
             Node::Bool(truth) => Some(*truth),
@@ -162,7 +163,7 @@ impl<'a> Value<'a> {
             Node::Bool(_) => "a truth value".to_owned(),
             Node::Int(_) | Node::LongInt | Node::Float(_) => "a number".to_owned(),
             Node::Text(_) => "a text".to_owned(),
-            Node::Bytes(_) => "bytes".to_owned(),
+            Node::Bytes => "bytes".to_owned(),
             Node::Sequence(_) => "a list".to_owned(),
             Node::Dict(_) => "a dictionary".to_owned(),
             Node::Global(global) => format!("the name {}", global.shown()),
