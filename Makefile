@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test format lint unit clients fuzz bench openapi
+.PHONY: help demo test format lint unit kernels clients fuzz bench openapi
 
 help: ## What can be typed here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -16,7 +16,7 @@ demo: ## Fetches the demo models, serves them, asks each one something, and keep
 
 test: ## Everything that is checked before a change is offered
 	@scripts/check-machine.sh test
-	@$(MAKE) --no-print-directory lint unit clients fuzz
+	@$(MAKE) --no-print-directory lint unit kernels clients fuzz
 
 lint: ## Format, lints, licences, documentation, device features
 	cargo fmt --all --check
@@ -30,6 +30,10 @@ unit: ## The Rust tests of the whole workspace, examples included
 	@python3 scripts/fetch_demo_models.py
 	@scripts/fetch-templates.sh || echo "published chat templates cannot be fetched: their test will say that it is skipped"
 	cargo test --locked --workspace
+
+kernels: ## The kernels under the address sanitizer, and on processors that emulators know
+	@scripts/check-sanitizer.sh
+	@scripts/check-tiers.sh
 
 clients: ## The official clients against the server on the demo model
 	@python3 scripts/fetch_demo_models.py

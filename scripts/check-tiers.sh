@@ -15,9 +15,10 @@ skip() {
 
 tests_of() {
     local target=$1 runner=$2
+    shift 2
     local name=${target^^}
     name=${name//-/_}
-    env "CARGO_TARGET_${name}_RUNNER=$runner" cargo test --locked --quiet -p inferkit-kernels --lib --target "$target"
+    env "CARGO_TARGET_${name}_RUNNER=$runner" cargo test --locked --quiet -p inferkit-kernels --lib --target "$target" -- "$@"
 }
 
 if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-gcc >/dev/null; then
@@ -35,7 +36,10 @@ fi
 if ! command -v qemu-x86_64 >/dev/null; then
     skip "x86-64 without AVX-512: install qemu-user"
 else
-    echo "x86-64, Haswell"
-    tests_of x86_64-unknown-linux-gnu "qemu-x86_64 -cpu Haswell"
+    # qemu 7.2 differs from processors in two ways: it reads the whole vector of a masked load, and faults at guard pages; and
+    # it takes subnormal half-precision numbers for zero while denormals are (DAZ), which the two tests left out see.
+    echo "x86-64, Haswell, without guard pages and subnormal scales"
+    INFERKIT_NO_GUARD_PAGES=1 tests_of x86_64-unknown-linux-gnu "qemu-x86_64 -cpu Haswell" \
+        --skip every_format_on_every_tier_is_the_product --skip long_rows_cross_every_slice
 fi
 [ "$skipped" -eq 0 ] || echo "$skipped of 2 processors were skipped"

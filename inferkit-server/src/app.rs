@@ -22,6 +22,7 @@ use crate::middleware::Notes;
 use crate::middleware::Traffic;
 use crate::openapi;
 use crate::platform::Platform;
+use crate::routes;
 use crate::sse::StreamBounds;
 
 /// Everything the routes need.
@@ -39,6 +40,8 @@ pub struct App {
     pub events: Arc<EventRing>,
     /// A place for each open stream of events.
     pub(crate) event_streams: Arc<Semaphore>,
+    /// A place for each recording that is decoded at the same time.
+    pub(crate) decodings: Arc<Semaphore>,
 }
 
 /// Streams of events that may be open at a time.
@@ -69,6 +72,7 @@ impl App {
             platform,
             events: Arc::default(),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+            decodings: routes::audio::places(),
         })
     }
 
@@ -137,6 +141,8 @@ fn door(config: &Config) -> Door {
         life: Arc::new(Life::default()),
         traffic: Arc::new(Traffic::default()),
         max_json_bytes: config.limits.max_json_bytes,
+        max_audio_bytes: config.limits.max_audio_bytes,
+        max_audio_seconds: config.limits.max_audio_seconds,
         request_timeout: config.limits.request_timeout,
         reject_unknown: config.limits.reject_unknown_fields,
         hsts: config.server.tls.as_ref().is_some_and(|tls| tls.hsts),

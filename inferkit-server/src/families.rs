@@ -90,7 +90,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hub = Hub::builder(folder.path()).offline(true).build().unwrap();
         let config = load(&Sources::default()).unwrap();
-        for (key, runs) in [("qwen", true), ("canary", false), ("pyannote", true)] {
+        for (key, runs) in [("qwen", true), ("canary", true), ("pyannote", true)] {
             let (wrapper, policy) = wrapper(&config, &config.models[key], &hub);
             assert_eq!(wrapper.describe().family, key);
             assert_eq!(policy.on_demand != OnDemand::Never, runs, "{key}");

@@ -1,5 +1,7 @@
 //! A server with a model of the tests' own.
 
+pub(crate) mod audio;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -16,6 +16,8 @@ use crate::hub::Hub;
 use crate::hub::Source;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
+use crate::speech::CanaryAsrModel;
+use crate::speech::CanaryOptions;
 use crate::wrapper::ModelWrapper;
 
 /// A model as a configuration describes it.
@@ -75,10 +77,10 @@ impl Services {
 }
 
 /// The families that this version runs.
-pub const FAMILIES: [&str; 2] = ["qwen", "pyannote"];
+pub const FAMILIES: [&str; 3] = ["qwen", "canary", "pyannote"];
 
 /// Families that are planned and not in this version.
-const PLANNED: [&str; 2] = ["canary", "whisper"];
+const PLANNED: [&str; 1] = ["whisper"];
 
 /// The wrapper of a model.
 ///
@@ -87,6 +89,7 @@ const PLANNED: [&str; 2] = ["canary", "whisper"];
 pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWrapper>> {
     match spec.family.as_str() {
         "qwen" => Ok(Arc::new(qwen(spec, services))),
+        "canary" => Ok(Arc::new(canary(spec, services))),
         "pyannote" => Ok(Arc::new(pyannote(spec, services))),
         planned if PLANNED.contains(&planned) => Err(Error::unsupported_model(format!(
             "family \"{planned}\" is not in this version; it runs {}",
@@ -106,6 +109,17 @@ fn qwen(spec: &ModelSpec, services: &Services) -> QwenModel {
         files: spec.files.clone(),
         memory_budget: spec.memory_budget,
         max_model_len: spec.max_model_len,
+        max_queued: spec.max_queued,
+        queue_timeout: spec.queue_timeout,
+    })
+}
+
+fn canary(spec: &ModelSpec, services: &Services) -> CanaryAsrModel {
+    CanaryAsrModel::new(spec.source.clone(), services.hub.clone()).with_options(CanaryOptions {
+        device: spec.device,
+        dtype: spec.dtype,
+        files: spec.files.clone(),
+        memory_budget: spec.memory_budget,
         max_queued: spec.max_queued,
         queue_timeout: spec.queue_timeout,
     })
@@ -133,7 +147,7 @@ mod tests {
 
     #[test]
     fn each_family_of_this_version_has_a_wrapper_that_calls_itself_so() {
-        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Diarize]) {
+        for (family, task) in FAMILIES.into_iter().zip([Task::Chat, Task::Transcribe, Task::Diarize]) {
             let info = found(family).unwrap().describe();
             assert_eq!((info.family.as_str(), info.task), (family, task));
         }
@@ -142,8 +156,8 @@ mod tests {
     #[test]
     fn a_planned_family_is_told_from_an_unknown_one() {
         for (family, text) in [
-            ("canary", "is not in this version; it runs qwen, pyannote"),
-            ("gpt", "is unknown; use one of qwen, pyannote"),
+            ("whisper", "is not in this version; it runs qwen, canary, pyannote"),
+            ("gpt", "is unknown; use one of qwen, canary, pyannote"),
         ] {
             let error = found(family).err().unwrap();
             assert_eq!(error.code(), "unsupported_model");

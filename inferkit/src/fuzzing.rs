@@ -11,8 +11,13 @@ use crate::audio::decode;
 use crate::chat::fuzzing as chat;
 use crate::formats::gguf::Directory;
 use crate::formats::gguf::Metadata;
+use crate::formats::nemo::Members;
+use crate::formats::npz;
 use crate::formats::safetensors::Header;
 use crate::formats::safetensors::Index;
+use crate::formats::sentencepiece::SentencePiece;
+use crate::formats::torch;
+use crate::formats::yaml;
 use crate::job::Job;
 
 /// Reads `file` as GGUF: every view has exactly the bytes that type and shape need, and no question panics.
@@ -52,6 +57,67 @@ pub fn safetensors(file: &[u8]) {
         let elements: usize = view.shape.iter().product();
         assert_eq!(view.bytes.len(), elements * view.dtype.bytes(), "{name:?}");
     }
+}
+
+/// Reads `file` as a PyTorch checkpoint: views have exactly the bytes that type and shape need.
+pub fn torch(file: &[u8]) {
+    let Ok(directory) = torch::Directory::parse(file) else {
+        return;
+    };
+    for name in directory.names() {
+        let Ok(view) = directory.view(file, name) else { continue };
+        let view = view.unwrap_or_else(|| unreachable!("{name:?} is listed and cannot be found"));
+        let elements: usize = view.shape.iter().product();
+        assert_eq!(view.bytes.len(), elements * view.dtype.bytes(), "{name:?}");
+        assert_eq!(directory.shape(name), Some(view.shape.as_slice()), "{name:?}");
+    }
+}
+
+/// Reads `file` as the pickle of a checkpoint: nothing is run, and every object answers every question.
+pub fn pickle(file: &[u8]) {
+    torch::fuzzing::pickle(file);
+}
+
+/// Reads `file` as a `.nemo` archive: members lie inside of the file and have names that stay there.
+pub fn nemo(file: &[u8]) {
+    let Ok(members) = Members::parse(file) else { return };
+    for name in members.names() {
+        let range = members.range(name);
+        let range = range.unwrap_or_else(|| unreachable!("{name:?} is listed and cannot be found"));
+        assert!(
+            range.start <= range.end && range.end <= file.len(),
+            "{name:?} lies outside of the file"
+        );
+        let leads_out = name.split(['/', '\\']).any(|part| matches!(part, "" | "." | ".."));
+        assert!(!leads_out, "{name:?} leads out of the archive");
+    }
+}
+
+/// Reads `file` as an `.npz` archive: arrays have exactly the numbers that their shape says.
+pub fn npz(file: &[u8]) {
+    for array in npz::read_all(file) {
+        assert_eq!(array.values.len(), array.shape.iter().product::<usize>());
+    }
+}
+
+/// Reads `file` as a SentencePiece model, cuts a text with it and joins it again: ids lie in the vocabulary.
+pub fn sentencepiece(file: &[u8]) {
+    let Ok(tokenizer) = SentencePiece::parse(file) else {
+        return;
+    };
+    for text in ["", " ", "Hello  world, ① ﬁne <|en|>…", "▁▁\u{0}é\u{10ffff}"] {
+        let ids = tokenizer.encode(text);
+        assert!(
+            ids.iter().all(|id| tokenizer.piece(*id).is_some()),
+            "an id outside of the vocabulary"
+        );
+        let _ = tokenizer.decode(&ids);
+    }
+}
+
+/// Reads `file` as a YAML configuration: within the budgets, or not at all.
+pub fn yaml(file: &[u8]) {
+    let _ = yaml::read::<serde_json::Value>("fuzz.yaml", file);
 }
 
 /// Reads `file` as a `tokenizer.json` and as a chat template. The crates that do so may panic; that panic must not get

@@ -84,6 +84,8 @@ pub use registry::OperationState;
 pub use registry::RegistryBuilder;
 pub use registry::RuntimeStatus;
 pub use registry::UnloadOptions;
+pub use speech::CanaryAsrModel;
+pub use speech::CanaryOptions;
 pub use wrapper::DownloadOptions;
 pub use wrapper::FileInventory;
 pub use wrapper::Health;

@@ -13,11 +13,16 @@
 mod decode;
 mod extract;
 mod fault;
+mod fields;
+mod form;
 mod limit;
 mod node;
 
 pub use extract::Body;
 pub use extract::OptionalBody;
+pub use fields::Fields;
+pub(crate) use fields::not_one_of;
+pub use form::Form;
 pub(crate) use limit::BodyFault;
 pub(crate) use limit::BodyLimit;
 pub(crate) use limit::FaultFlag;

@@ -5,11 +5,14 @@
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are printed as help")]
 
 mod config;
+mod diarize;
 mod doctor;
 mod health;
 mod models;
 mod serve;
 mod token;
+mod transcribe;
+mod workshop;
 
 use std::ffi::OsString;
 use std::io;
@@ -32,6 +35,7 @@ use crate::openapi;
 const EXAMPLES: &str = "Examples:
   inferkit-server                                      serve the demo models on http://127.0.0.1:8080
   inferkit-server --config inferkit.toml --preload qwen
+  inferkit-server transcribe talk.mp3 --format srt
   inferkit-server token new --name app --scopes inference
   inferkit-server config show";
 
@@ -65,6 +69,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Lists and fetches models.
     Models(models::ModelsArgs),
+    /// Writes down what is said in a recording, in this process.
+    Transcribe(transcribe::TranscribeArgs),
+    /// Tells who speaks when in a recording, in this process.
+    Diarize(diarize::DiarizeArgs),
     /// Makes API keys, and keeps the hub's token.
     Token(token::TokenArgs),
 }
@@ -174,6 +182,8 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Health(file) => health::run(&file),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Models(arguments) => models::run(&arguments),
+        Command::Transcribe(arguments) => transcribe::run(&arguments),
+        Command::Diarize(arguments) => diarize::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
     };
     match done {

@@ -73,7 +73,6 @@ const fn with(key: Key, effect: Effect) -> Key {
 
 /// Ten years; no time is longer.
 const FOREVER: i64 = 315_360_000;
-const NO_AUDIO: Effect = Effect::Inert("audio routes are not in this version");
 const NO_METRICS: &str = "/metrics is not in this version";
 
 /// All keys, in the order in which they are shown.
@@ -130,23 +129,17 @@ pub(crate) static KEYS: &[Key] = &[
         "the hub, or a mirror of it",
     ),
     key("limits.max_json_bytes", Kind::Size, "4194304", "longest JSON body"),
-    with(
-        key(
-            "limits.max_audio_bytes",
-            Kind::Size,
-            "536870912",
-            "longest audio upload",
-        ),
-        NO_AUDIO,
+    key(
+        "limits.max_audio_bytes",
+        Kind::Size,
+        "536870912",
+        "longest audio upload",
     ),
-    with(
-        key(
-            "limits.max_audio_seconds",
-            Kind::Seconds(1, FOREVER),
-            "14400",
-            "longest recording",
-        ),
-        NO_AUDIO,
+    key(
+        "limits.max_audio_seconds",
+        Kind::Seconds(1, FOREVER),
+        "14400",
+        "longest recording",
     ),
     key(
         "limits.max_connections",

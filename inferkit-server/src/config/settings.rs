@@ -91,6 +91,10 @@ pub struct StorageSettings {
 pub struct Limits {
     /// Longest JSON body.
     pub max_json_bytes: u64,
+    /// Longest upload of a recording.
+    pub max_audio_bytes: u64,
+    /// Longest recording.
+    pub max_audio_seconds: Duration,
     /// Open connections.
     pub max_connections: usize,
     /// Time for a head to arrive.
@@ -294,6 +298,8 @@ fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
 fn limits(reader: &Reader<'_>) -> Limits {
     Limits {
         max_json_bytes: reader.whole("limits.max_json_bytes").unwrap_or_default(),
+        max_audio_bytes: reader.whole("limits.max_audio_bytes").unwrap_or_default(),
+        max_audio_seconds: reader.duration("limits.max_audio_seconds"),
         max_connections: reader.count("limits.max_connections").unwrap_or_default(),
         head_timeout: reader.duration("limits.head_timeout"),
         idle_timeout: reader.duration("limits.idle_timeout"),

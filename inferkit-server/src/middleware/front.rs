@@ -60,6 +60,10 @@ pub struct Door {
     pub traffic: Arc<Traffic>,
     /// Longest JSON body.
     pub max_json_bytes: u64,
+    /// Longest upload of a recording.
+    pub max_audio_bytes: u64,
+    /// Longest recording; a request about one may take that much longer.
+    pub max_audio_seconds: Duration,
     /// Longest a request may take; `None` is for ever.
     pub request_timeout: Option<Duration>,
     /// Whether unknown fields are errors.
@@ -86,9 +90,9 @@ impl<E: Endpoint> Front<E> {
     async fn answer(&self, mut request: Request) -> Response {
         join_model_name(&mut request);
         let found = find(request.method(), request.uri().path());
-        let (template, deadline) = match &found {
-            Found::Route(route) => (route.path, self.deadline(route)),
-            Found::WrongMethod(_) | Found::Nothing => (OTHER, None),
+        let (template, deadline, body) = match &found {
+            Found::Route(route) => (route.path, self.deadline(route), route.body),
+            Found::WrongMethod(_) | Found::Nothing => (OTHER, None, BodyKind::None),
         };
         let notes = Notes::new(request_id(&request), self.door.reject_unknown).with_deadline(deadline);
         let record = Record::open(self.door.traffic.clone(), &request, template, notes.clone());
@@ -98,7 +102,7 @@ impl<E: Endpoint> Front<E> {
         let passed = AssertUnwindSafe(self.pass(request, found, &notes, &flag).instrument(span.clone())).catch_unwind();
         let mut response = match passed.await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => error_response(&error, &flag),
+            Ok(Err(error)) => error_response(&error, &flag, body),
             Err(panic) => span.in_scope(|| ApiError::internal(panic_text(panic.as_ref())).as_response()),
         };
         head.finish(&mut response, &notes, &flag);
@@ -115,8 +119,12 @@ impl<E: Endpoint> Front<E> {
     /// The checks, then the handler within its time.
     async fn pass(&self, request: Request, found: Found, notes: &Notes, flag: &FaultFlag) -> poem::Result<Response> {
         let mut request = request;
+        let max_bytes = match &found {
+            Found::Route(route) => self.max_bytes(route.body),
+            Found::WrongMethod(_) | Found::Nothing => self.max_bytes(BodyKind::None),
+        };
         let limit = BodyLimit {
-            max_bytes: self.door.max_json_bytes,
+            max_bytes,
             expects_continue: request.headers().contains_key(header::EXPECT),
         };
         let body = limit.wrap(request.take_body(), flag);
@@ -127,7 +135,7 @@ impl<E: Endpoint> Front<E> {
         };
         notes.facts().key = self.door.auth.check(&request, route.scope)?;
         self.check_open(route)?;
-        check_length(&request, route, self.door.max_json_bytes)?;
+        check_length(&request, route, max_bytes)?;
         if request.method() == Method::HEAD {
             request.set_method(Method::GET);
         }
@@ -193,7 +201,20 @@ impl<E: Endpoint> Front<E> {
         if route.operation == "streamEvents" {
             return None;
         }
-        self.door.request_timeout.map(|timeout| Instant::now() + timeout)
+        let recording = match route.body {
+            BodyKind::Form => self.door.max_audio_seconds,
+            BodyKind::None | BodyKind::Json => Duration::ZERO,
+        };
+        self.door
+            .request_timeout
+            .map(|timeout| Instant::now() + timeout + recording)
+    }
+
+    fn max_bytes(&self, body: BodyKind) -> u64 {
+        match body {
+            BodyKind::Form => self.door.max_audio_bytes,
+            BodyKind::None | BodyKind::Json => self.door.max_json_bytes,
+        }
     }
 }
 
@@ -279,9 +300,9 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// Turns whatever a handler or extractor failed with into the one error body.
-fn error_response(error: &poem::Error, flag: &FaultFlag) -> Response {
+fn error_response(error: &poem::Error, flag: &FaultFlag, body: BodyKind) -> Response {
     match flag.fault() {
-        Some(BodyFault::TooLarge) => return too_large().as_response(),
+        Some(BodyFault::TooLarge) => return too_large(body).as_response(),
         Some(BodyFault::TooSlow) => {
             return ApiError::new("request_timeout", "the body arrives too slowly; send at least 1 KiB/s")
                 .as_response();
@@ -300,18 +321,20 @@ fn error_response(error: &poem::Error, flag: &FaultFlag) -> Response {
         400 | 422 => ApiError::new("invalid_value", error.to_string()),
         404 => ApiError::new("unknown_url", "there is nothing at this path"),
         405 => ApiError::new("method_not_allowed", "this method is not possible here"),
-        413 => too_large(),
+        413 => too_large(body),
         415 => ApiError::new("unsupported_media_type", error.to_string()),
         _ => ApiError::internal(error),
     };
     answer.as_response()
 }
 
-fn too_large() -> ApiError {
-    ApiError::new(
-        "payload_too_large",
-        "the body is longer than limits.max_json_bytes allows; send a shorter one",
-    )
+fn too_large(body: BodyKind) -> ApiError {
+    let limit = match body {
+        BodyKind::Form => "limits.max_audio_bytes",
+        BodyKind::None | BodyKind::Json => "limits.max_json_bytes",
+    };
+    let message = format!("the body is longer than {limit} allows; send a shorter one");
+    ApiError::new("payload_too_large", message)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -327,7 +350,7 @@ fn check_length(request: &Request, route: &Route, max_bytes: u64) -> Result<(), 
         .header(header::CONTENT_LENGTH)
         .and_then(|length| length.parse::<u64>().ok());
     if route.body != BodyKind::None && declared.is_some_and(|declared| declared > max_bytes) {
-        return Err(too_large());
+        return Err(too_large(route.body));
     }
     Ok(())
 }

@@ -37,6 +37,9 @@ pub enum Tag {
     /// What OpenAI's clients speak.
     #[oai(rename = "openai")]
     OpenAi,
+    /// Speech and speakers, with everything there is.
+    #[oai(rename = "audio")]
+    Audio,
     /// Models, operations, and the state of the machine.
     #[oai(rename = "admin")]
     Admin,

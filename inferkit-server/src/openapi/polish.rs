@@ -201,7 +201,7 @@ fn error_answer(status: u16) -> Value {
         408 => "The request arrived too slowly.",
         409 => "The state of the model or of the token does not allow this.",
         413 => "The body is too long.",
-        415 => "The body is not JSON.",
+        415 => "The body is of another kind than the route takes.",
         429 => "Too many requests, or too many wrong keys.",
         431 => "The head of the request is too long.",
         500 => "Something went wrong inside the server.",

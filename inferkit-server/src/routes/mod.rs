@@ -3,7 +3,10 @@
 #![expect(clippy::unused_async, reason = "poem-openapi takes async functions only")]
 
 pub mod admin;
+pub(crate) mod audio;
 pub mod health;
+mod held;
+pub mod product;
 mod scope;
 mod table;
 pub mod v1;
@@ -12,6 +15,8 @@ use std::sync::Arc;
 
 use crate::app::App;
 
+pub(crate) use held::until_ended;
+pub(crate) use held::why_ended;
 pub use scope::Scope;
 pub use table::BodyKind;
 pub use table::Found;
@@ -24,6 +29,9 @@ pub type Apis = (
     health::HealthApi,
     v1::ChatApi,
     v1::ModelsApi,
+    v1::AudioApi,
+    product::TranscribeApi,
+    product::DiarizationApi,
     admin::ModelsApi,
     admin::OperationsApi,
     admin::StatusApi,
@@ -38,6 +46,9 @@ pub fn apis(app: &Arc<App>) -> Apis {
         health::HealthApi(app.clone()),
         v1::ChatApi(app.clone()),
         v1::ModelsApi(app.clone()),
+        v1::AudioApi(app.clone()),
+        product::TranscribeApi(app.clone()),
+        product::DiarizationApi(app.clone()),
         admin::ModelsApi(app.clone()),
         admin::OperationsApi(app.clone()),
         admin::StatusApi(app.clone()),

@@ -32,6 +32,8 @@ pub enum BodyKind {
     None,
     /// JSON, up to `limits.max_json_bytes`.
     Json,
+    /// A form with a recording in it, up to `limits.max_audio_bytes`.
+    Form,
 }
 
 const fn get(path: &'static str, scope: Scope, operation: &'static str, errors: &'static [u16]) -> Route {
@@ -53,6 +55,18 @@ const fn post(path: &'static str, scope: Scope, operation: &'static str, errors:
         body: BodyKind::Json,
         operation,
         errors,
+    }
+}
+
+/// A route that takes a recording.
+const fn audio(path: &'static str, operation: &'static str) -> Route {
+    Route {
+        method: Method::POST,
+        path,
+        scope: Scope::Inference,
+        body: BodyKind::Form,
+        operation,
+        errors: &[403, 404, 429, 503],
     }
 }
 
@@ -86,6 +100,11 @@ pub static ROUTES: &[Route] = &[
         "createChatCompletion",
         &[403, 404, 429, 503],
     ),
+    audio("/v1/audio/transcriptions", "createTranscription"),
+    audio("/v1/audio/translations", "createTranslation"),
+    audio("/v1/audio/diarization", "createDiarization"),
+    audio("/api/audio/transcribe", "transcribeAudio"),
+    audio("/api/diarization/process", "processDiarization"),
     get("/v1/models", Scope::Inference, "listModels", &[]),
     get("/v1/models/:model", Scope::Inference, "getModel", &[404]),
     get("/api/admin/status", Scope::Admin, "getStatus", &[]),

@@ -16,6 +16,10 @@
 //!
 //! **Invariant:** cache slots beyond the context are never read as numbers. A query that sees no key gives zeros; a NaN
 //! among its scores gives NaN.
+//!
+//! **Limit:** a *value* that is infinite or NaN also reaches queries of the same tile that do not see its position, since
+//! what they do not see counts zero times, and zero times infinity is NaN. Results of numbers are not touched by this; once
+//! a value is none, the model's output is worthless for the sequence anyway, and other sequences share no tile with it.
 
 mod cache;
 mod kernels;

@@ -11,8 +11,10 @@
 //! |---|---|---|
 //! | F32, F16 as F32 | f32 | 32 |
 //! | BF16, F16, F32 as BF16 | bf16 | 16 |
-//! | Q8_0, Q5_0, Q4_0 | 8-bit quants, one f16 scale for 32 | 8.5 |
-//! | Q5_1, Q4_1 | 8-bit quants, one f16 scale and one f16 minimum for 32 | 9 |
+//! | Q8_0, Q5_0 | 8-bit quants, one f16 scale for 32 | 8.5 |
+//! | Q5_1 | 8-bit quants, one f16 scale and one f16 minimum for 32 | 9 |
+//! | Q4_0 | 4 bits, one f16 scale for 32 | 4.5 |
+//! | Q4_1 | 4 bits, one f16 scale and one f16 minimum for 32 | 5 |
 //! | Q4_K, Q5_K | 4 or 5 bits, 8-bit scale and minimum for 32, two f16 for 256 | 4.625, 5.625 |
 //! | Q6_K | 6 bits, 8-bit scale for 16, one f16 for 256 | 6.5625 |
 //!
@@ -82,7 +84,9 @@ impl PackedWeight {
             let rows = &bytes[first * row_bytes..(first + layout.panel).min(n) * row_bytes];
             match layout.kind {
                 Kind::F32 | Kind::Bf16 => float::pack_panel(format, &layout, rows, row_bytes, target),
-                Kind::Q8 | Kind::Q8Min => quantized::pack_short(format, &layout, rows, row_bytes, target),
+                Kind::Q8 | Kind::Q8Min | Kind::Q4 | Kind::Q4Min => {
+                    quantized::pack_short(format, &layout, rows, row_bytes, target);
+                }
                 Kind::Q4K | Kind::Q5K | Kind::Q6K => quantized::pack_long(format, &layout, rows, row_bytes, target),
             }
         });

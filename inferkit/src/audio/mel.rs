@@ -97,8 +97,7 @@ impl MelFrontEnd {
         let fft_length = config.fft_length;
         let window_offset = fft_length.checked_sub(config.window.len()).map(|room| room / 2);
         let fits = config.hop_length > 0
-            && fft_length >= 2
-            && fft_length <= 1 << 16
+            && (2..=1 << 16).contains(&fft_length)
             && fft_length.is_multiple_of(2)
             && config.filterbank.spectrum() == fft_length / 2 + 1;
         let Some(window_offset) = window_offset.filter(|_| fits && !config.window.is_empty()) else {

@@ -131,22 +131,19 @@ pub(super) const PIPELINES: [Pipeline; 3] = [
     },
 ];
 
-impl Pipeline {
-    /// The recordings that were run.
-    pub(super) fn files(&self) -> impl Iterator<Item = &'static str> + use<> {
-        [
-            "conv2",
-            "conv3",
-            "conv4",
-            "exact10",
-            "short",
-            "silence",
-            "stereo22k",
-            "tail12",
-        ]
-        .into_iter()
-    }
+/// The recordings that were run.
+pub(super) const FILES: [&str; 8] = [
+    "conv2",
+    "conv3",
+    "conv4",
+    "exact10",
+    "short",
+    "silence",
+    "stereo22k",
+    "tail12",
+];
 
+impl Pipeline {
     /// How it clusters.
     pub(super) fn method(&self) -> Method {
         let threshold = 0.704_565_496_394_579_9;

@@ -12,6 +12,17 @@
 //! Dimensions: `c` windows, `f` frames a window, `s` local speakers, `k` clusters, `d` width of an embedding, `n` training
 //! vectors, `t` frames of the whole recording.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss,
+        clippy::float_cmp,
+        reason = "tests compute with small whole numbers, and equal means equal"
+    )
+)]
+
 mod aggregate;
 mod annotation;
 mod array;

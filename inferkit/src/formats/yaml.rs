@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(config.rate, 8000);
         let error = read::<Config>("c.yaml", b"rate: fast\n").unwrap_err().to_string();
         assert!(
-            error.starts_with("c.yaml cannot be read: ") && error.contains("1"),
+            error.starts_with("c.yaml cannot be read: ") && error.contains('1'),
             "{error}"
         );
     }

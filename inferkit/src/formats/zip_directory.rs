@@ -180,7 +180,7 @@ fn find_end(file: &[u8]) -> Result<usize, ZipError> {
     let first = last.saturating_sub(LONGEST_COMMENT);
     let is_end = |at: &usize| {
         let comment = number(file, at.saturating_add(20), 2);
-        has_magic(file, *at, b"PK\x05\x06") && comment == u64::try_from(last.saturating_sub(*at)).ok()
+        has_magic(file, *at, *b"PK\x05\x06") && comment == u64::try_from(last.saturating_sub(*at)).ok()
     };
     (first..=last).rev().find(is_end).ok_or(ZipError::NoEnd)
 }
@@ -191,11 +191,11 @@ fn central_directory(file: &[u8], end: usize) -> Option<(u64, usize)> {
         number(file, end.checked_add(10)?, 2)?,
         number(file, end.checked_add(16)?, 4)?,
     );
-    let locator = end.checked_sub(20).filter(|at| has_magic(file, *at, b"PK\x06\x07"));
+    let locator = end.checked_sub(20).filter(|at| has_magic(file, *at, *b"PK\x06\x07"));
     let (count, offset) = match locator {
         Some(locator) => {
             let record = usize::try_from(number(file, locator.checked_add(8)?, 8)?).ok()?;
-            if !has_magic(file, record, b"PK\x06\x06") {
+            if !has_magic(file, record, *b"PK\x06\x06") {
                 return None;
             }
             (
@@ -259,7 +259,7 @@ struct CentralHeader<'a> {
 impl<'a> CentralHeader<'a> {
     fn read(file: &'a [u8], at: usize, end: usize) -> Option<Self> {
         let directory = file.get(..end)?;
-        if !has_magic(directory, at, b"PK\x01\x02") {
+        if !has_magic(directory, at, *b"PK\x01\x02") {
             return None;
         }
         let field = |offset: usize, bytes: usize| number(directory, at.checked_add(offset)?, bytes);
@@ -294,7 +294,7 @@ impl<'a> CentralHeader<'a> {
 
     /// Where the entry's bytes lie, by its local header.
     fn data(&self, file: &[u8]) -> Option<Range<usize>> {
-        if !has_magic(file, self.local, b"PK\x03\x04") {
+        if !has_magic(file, self.local, *b"PK\x03\x04") {
             return None;
         }
         let size = |offset: usize| usize::try_from(number(file, self.local.checked_add(offset)?, 2)?).ok();
@@ -346,8 +346,8 @@ fn check_layout(listed: &mut [Listed], directory: usize) -> Result<(), ZipError>
     }
 }
 
-fn has_magic(file: &[u8], at: usize, magic: &[u8; 4]) -> bool {
-    file.get(at..).is_some_and(|rest| rest.starts_with(magic))
+fn has_magic(file: &[u8], at: usize, magic: [u8; 4]) -> bool {
+    file.get(at..).is_some_and(|rest| rest.starts_with(&magic))
 }
 
 /// The little-endian number of `bytes` bytes, at most 8, at `at`.

@@ -1,5 +1,7 @@
 //! The fuzz corpus: its seeds are written here, and every input is replayed through its reader.
 
+mod readers;
+
 use std::path::Path;
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Subtitles with speakers: SRT and `WebVTT`.
+//! Subtitles with speakers: SRT and WebVTT.
 //!
 //! Sources: the `SubRip` format as players read it; W3C, "WebVTT: The Web Video Text Tracks Format".
 
@@ -19,6 +19,18 @@ pub struct Cue {
     pub speaker: Option<String>,
     /// What is said.
     pub text: String,
+}
+
+impl Cue {
+    /// A text without a speaker.
+    pub fn new(start_seconds: f64, end_seconds: f64, text: impl Into<String>) -> Self {
+        Self {
+            start_seconds,
+            end_seconds,
+            speaker: None,
+            text: text.into(),
+        }
+    }
 }
 
 impl From<&Segment> for Cue {
@@ -63,7 +75,7 @@ pub fn to_srt(cues: impl IntoIterator<Item = impl Into<Cue>>) -> String {
     srt
 }
 
-/// Subtitles in `WebVTT`: times as `HH:MM:SS.mmm`, the speaker as a voice, as in `<v SPEAKER_00>Hello.`
+/// Subtitles in WebVTT: times as `HH:MM:SS.mmm`, the speaker as a voice, as in `<v SPEAKER_00>Hello.`
 ///
 /// `&`, `<` and `>` are escaped. Blank lines and cues without text are left out.
 pub fn to_vtt(cues: impl IntoIterator<Item = impl Into<Cue>>) -> String {

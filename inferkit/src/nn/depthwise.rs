@@ -85,16 +85,18 @@ impl DepthwiseConv {
 
     /// Convolves each sequence of `[t, c]`, with zeros before and after it.
     pub(crate) fn forward(&self, x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
-        match &self.floats {
-            Some(floats) => floats.forward(x, sequences, self.activation),
-            None => {
-                let parts = sequences
-                    .ranges()
-                    .filter(|rows| !rows.is_empty())
-                    .map(|rows| self.shifted(&x.narrow(0, rows.start, rows.len())?));
-                Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
-            }
+        if let Some(floats) = &self.floats {
+            return floats.forward(x, sequences, self.activation);
         }
+        let parts = sequences
+            .ranges()
+            .filter(|rows| !rows.is_empty())
+            .map(|rows| self.shifted(&x.narrow(0, rows.start, rows.len())?))
+            .collect::<Result<Vec<_>>>()?;
+        if parts.is_empty() {
+            return Ok(x.clone());
+        }
+        Tensor::cat(&parts, 0)
     }
 
     /// One sequence, as a sum of shifted copies.

@@ -79,11 +79,6 @@ impl PackedMatrix {
         Tensor::from_vec(floats, (ids.len(), k), &Device::Cpu)
     }
 
-    /// Lends the packed numbers and what multiplies them.
-    pub(super) fn with_kernels<T>(&self, work: impl FnOnce(&PackedWeight, &Kernels) -> T) -> T {
-        work(&self.weight, &self.kernels)
-    }
-
     fn shape(&self) -> PackedShape {
         PackedShape {
             size: [self.weight.n(), self.weight.k()],
@@ -123,7 +118,7 @@ impl PackedLinear {
         let epilogue = self.epilogue().with_activation(activation.of_kernels());
         with_rows(x, |rows| {
             make_rows(rows.rows(), self.matrix.weight.n(), |out| {
-                self.multiply(rows, epilogue, out)
+                self.multiply(rows, epilogue, out);
             })
         })
     }
@@ -134,7 +129,7 @@ impl PackedLinear {
             with_rows(stream, |stream| {
                 let epilogue = self.epilogue().with_scale(scale).with_residual(Residual::Rows(stream));
                 make_rows(rows.rows(), self.matrix.weight.n(), |out| {
-                    self.multiply(rows, epilogue, out)
+                    self.multiply(rows, epilogue, out);
                 })
             })
         })

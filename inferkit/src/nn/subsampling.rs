@@ -180,26 +180,23 @@ impl Floats {
         let activation = activation.of_kernels();
         with_rows(x, |rows| {
             let maps = FeatureMaps::new(rows.values(), shape);
-            match &self.spread {
-                Some(weight) => {
-                    let conv = speech::Conv2d {
-                        weight,
-                        bias: Some(&self.bias),
-                        channels,
-                        window,
-                        activation,
-                    };
-                    conv.apply(pool, Precision::F32, maps, Residual::None, &mut out);
-                }
-                None => {
-                    let conv = speech::DepthwiseConv2d {
-                        weight: &self.weight,
-                        bias: &self.bias,
-                        window,
-                        activation,
-                    };
-                    conv.apply(pool, isa, maps, &mut out);
-                }
+            if let Some(weight) = &self.spread {
+                let conv = speech::Conv2d {
+                    weight,
+                    bias: Some(&self.bias),
+                    channels,
+                    window,
+                    activation,
+                };
+                conv.apply(pool, Precision::F32, maps, Residual::None, &mut out);
+            } else {
+                let conv = speech::DepthwiseConv2d {
+                    weight: &self.weight,
+                    bias: &self.bias,
+                    window,
+                    activation,
+                };
+                conv.apply(pool, isa, maps, &mut out);
             }
             Ok(())
         })?;

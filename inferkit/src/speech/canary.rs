@@ -7,13 +7,27 @@
 //!
 //! **Invariant:** a window gives the same text alone and beside others.
 
+mod aligner;
 mod config;
 mod decode;
 mod decoder;
 mod encoder;
+mod engine;
 mod features;
+#[cfg(test)]
+mod figures;
+mod languages;
 mod loader;
 mod networks;
+mod plan;
 mod search;
+mod source;
 #[cfg(test)]
 mod testing;
+mod text;
+mod transcriber;
+mod transcript;
+mod wrapper;
+
+pub use wrapper::CanaryAsrModel;
+pub use wrapper::CanaryOptions;

@@ -1,4 +1,8 @@
 //! Speech recognition and translation: Canary and Whisper.
 
-#[allow(dead_code, reason = "the wrapper is being put on top")]
 mod canary;
+mod line;
+mod stream;
+
+pub use canary::CanaryAsrModel;
+pub use canary::CanaryOptions;

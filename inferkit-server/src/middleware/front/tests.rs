@@ -18,6 +18,8 @@ fn door() -> Door {
         browser: BrowserRules::default(),
         life: Arc::default(),
         traffic: Arc::default(),
+        max_audio_bytes: 64,
+        max_audio_seconds: Duration::ZERO,
         max_json_bytes: 64,
         request_timeout: Some(Duration::from_mins(10)),
         reject_unknown: false,

@@ -2,6 +2,8 @@
 //!
 //! Each 32 k become `[p]` f32 scales, `[p]` f32 minima (Q6_K: scales of the last 16), and a stream of bytes. Shifts move whole
 //! lanes of 32 bits: what crosses a byte is masked away.
+//!
+//! Blocks of 32 with their scales in f16 (Q4_0, Q4_1) become what an 8-bit panel of them would be.
 
 use crate::simd::{Simd, float_tiers, prefetch};
 use crate::weights::Kind;
@@ -12,7 +14,7 @@ pub(super) const DECODED: usize = 40;
 /// How many blocks ahead memory is asked for: those of one slice.
 const AHEAD: usize = 2;
 
-/// Blocks of 256 k to decode.
+/// Blocks to decode, of 256 k or (Q4, Q4Min) of 32.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slice {
     pub(super) kind: Kind,
@@ -22,7 +24,7 @@ pub(super) struct Slice {
     pub(super) blocks: usize,
     /// Rows of the panel.
     pub(super) panel: usize,
-    /// Room for `blocks * 8 * panel * DECODED` bytes.
+    /// Room for `panel * DECODED` bytes for each 32 k.
     pub(super) target: *mut u8,
 }
 
@@ -36,6 +38,11 @@ unsafe fn decode_slice<S: Simd>(slice: &Slice) {
     // A panel of quants is two vectors wide, on every tier.
     let p = 2 * S::LANES;
     debug_assert_eq!(slice.panel, p);
+    match slice.kind {
+        Kind::Q4 => return decode_short::<S, 1, 0xF8>(slice),
+        Kind::Q4Min => return decode_short::<S, 2, 0>(slice),
+        _ => {}
+    }
     let (header, part) = match slice.kind {
         Kind::Q4K => (20 * p, 16 * p),
         Kind::Q5K => (20 * p, 20 * p),
@@ -55,11 +62,31 @@ unsafe fn decode_slice<S: Simd>(slice: &Slice) {
             decode_scales::<S>(slice.kind, source, i, target.cast());
             let (quants, low) = (target.add(8 * p), source.add(header + i * part));
             match slice.kind {
-                Kind::Q4K => nibbles::<S>(low, slice.bias, quants),
+                Kind::Q4K => nibbles::<S, 0>(low, slice.bias, quants),
                 Kind::Q5K => five_bits::<S>(low, slice.bias, quants),
                 _ => six_bits::<S>(low, slice.bias, quants),
             }
         }
+    }
+}
+
+/// Blocks of 32 k with one or two vectors of scales in f16, which stay as they are; OFFSET is added to each quant.
+#[inline(always)]
+unsafe fn decode_short<S: Simd, const SCALES: usize, const OFFSET: u8>(slice: &Slice) {
+    /// Blocks ahead: as far as a slice of long blocks is.
+    const SHORT_AHEAD: usize = 8 * AHEAD;
+    let vector = 4 * S::LANES;
+    let size = (SCALES + HALF) * vector;
+    for block in 0..slice.blocks {
+        let source = slice.source.add(block * size);
+        let target = slice.target.add(block * (SCALES + 2 * HALF) * vector);
+        for line in (0..size).step_by(64) {
+            prefetch(source.wrapping_add(SHORT_AHEAD * size + line));
+        }
+        for i in 0..SCALES {
+            S::store_i(target.add(i * vector).cast(), load::<S>(source, i));
+        }
+        nibbles::<S, OFFSET>(source.add(SCALES * vector), slice.bias, target.add(SCALES * vector));
     }
 }
 
@@ -104,12 +131,18 @@ unsafe fn bytes<S: Simd>(byte: u8) -> S::I {
 const HALF: usize = 8;
 
 #[inline(always)]
-unsafe fn nibbles<S: Simd>(low: *const u8, bias: u8, target: *mut u8) {
+unsafe fn nibbles<S: Simd, const OFFSET: u8>(low: *const u8, bias: u8, target: *mut u8) {
     let (bias, nibble) = (bytes::<S>(bias), bytes::<S>(0x0F));
     for i in 0..HALF {
         let packed = load::<S>(low, i);
-        store::<S>(target, i, S::and(packed, nibble), bias);
-        store::<S>(target, HALF + i, S::and(S::shift_right::<4>(packed), nibble), bias);
+        let mut lower = S::and(packed, nibble);
+        let mut upper = S::and(S::shift_right::<4>(packed), nibble);
+        if OFFSET != 0 {
+            lower = S::add_bytes(lower, bytes::<S>(OFFSET));
+            upper = S::add_bytes(upper, bytes::<S>(OFFSET));
+        }
+        store::<S>(target, i, lower, bias);
+        store::<S>(target, HALF + i, upper, bias);
     }
 }
 

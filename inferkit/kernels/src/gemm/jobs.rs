@@ -164,11 +164,13 @@ fn multiply(
         (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
         (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
         (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),
+        (Kind::Q4, _, Some(int8)) => (int8, int8::half_block, 512),
+        (Kind::Q4Min, _, Some(int8)) => (int8, int8::half_min_block, 512),
         (Kind::Q4K | Kind::Q5K, _, Some(int8)) => (int8, int8::full_min_block, 512),
         (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
         (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
     };
-    let packed = matches!(layout.kind, Kind::Q4K | Kind::Q5K | Kind::Q6K);
+    let packed = layout.is_quantized() && !matches!(layout.kind, Kind::Q8 | Kind::Q8Min);
     let mut decoded = packed.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);

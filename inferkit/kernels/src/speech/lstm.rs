@@ -10,6 +10,9 @@
 //!
 //! Gates stand in PyTorch's order: input, forget, cell, output.
 
+mod single;
+
+use crate::denormals::FlushDenormals;
 use crate::simd::{Simd, float_tiers, sigmoid, tanh};
 use crate::{Format, Isa, PackError, PackedWeight, Pool, Precision, Product, Rows, RowsMut, gemm};
 
@@ -112,14 +115,29 @@ impl Lstm {
             "{} values for rows of {hidden}, {out_width} apart",
             out.len()
         );
+        let _flush = FlushDenormals::new();
+        let order = |number: usize| match direction {
+            Direction::Forward => number,
+            Direction::Backward => steps - 1 - number,
+        };
+        if batch == 1 && single::fits(&self.recurrent) {
+            let mut all = single::Steps {
+                recurrent: &self.recurrent,
+                gates: projected.as_mut_ptr(),
+                hidden: &mut state.hidden,
+                cell: &mut state.cell,
+                out: out.as_mut_ptr(),
+                out_width,
+            };
+            // SAFETY: `projected` holds four gates of `hidden` values for each step, and `out` a row of as many; both were
+            // checked above. The weight has four rows for each hidden value, in whole groups of panels. Its ISA exists.
+            unsafe { single::take_steps(self.recurrent.isa(), &mut all, &mut (0..steps).map(order)) };
+            return;
+        }
         // One thread: a step is far shorter than it takes to wake a second.
         let alone = Pool::new(1);
         for number in 0..steps {
-            let t = if direction == Direction::Forward {
-                number
-            } else {
-                steps - 1 - number
-            };
+            let t = order(number);
             let gates = &mut projected[t * step..(t + 1) * step];
             let epilogue = crate::Epilogue::default().with_residual(crate::Residual::Output);
             let product = Product::new(&self.recurrent, RowsMut::new(gates, 4 * hidden)).with_epilogue(epilogue);

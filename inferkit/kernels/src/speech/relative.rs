@@ -13,6 +13,9 @@
 //!
 //! **Invariant:** frames beyond the length of a sequence are never read as keys, and their outputs are zeros: what the
 //! original gets by scores of -10000 and weights that are set to zero.
+//!
+//! **Limit:** as for the paged attention, an infinite or NaN *value* reaches every query of its unit, within a limited context
+//! also those that do not see it.
 
 mod kernels;
 mod packed;

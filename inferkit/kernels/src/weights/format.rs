@@ -77,8 +77,10 @@ impl Format {
         match self {
             Self::F32 | Self::F16AsF32 => Kind::F32,
             Self::F32AsBf16 | Self::Bf16 | Self::F16 => Kind::Bf16,
-            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 => Kind::Q8,
-            Self::Q4_1 | Self::Q5_1 => Kind::Q8Min,
+            Self::Q8_0 | Self::Q5_0 => Kind::Q8,
+            Self::Q5_1 => Kind::Q8Min,
+            Self::Q4_0 => Kind::Q4,
+            Self::Q4_1 => Kind::Q4Min,
             Self::Q4K => Kind::Q4K,
             Self::Q5K => Kind::Q5K,
             Self::Q6K => Kind::Q6K,

@@ -7,6 +7,8 @@
 //! Bf16    [k/2][p][2] bf16
 //! Q8      for each 32 k:   [p] f16 scale · stream
 //! Q8Min   for each 32 k:   [p] f16 scale · [p] f16 minimum · stream
+//! Q4      for each 32 k:   [p] f16 scale · nibbles of quant + 8
+//! Q4Min   for each 32 k:   [p] f16 scale · [p] f16 minimum · nibbles
 //! Q4K     for each 256 k:  [p] f16 d · [p] f16 dmin · [8][p] u8 scales · [8][p] u8 minima · 8 x nibbles
 //! Q5K     the same, and after each 32 k of nibbles their high bits
 //! Q6K     for each 256 k:  [p] f16 d · [16][p] i8 scales · 8 x (nibbles · high pairs of bits)
@@ -25,6 +27,8 @@ pub(crate) enum Kind {
     Bf16,
     Q8,
     Q8Min,
+    Q4,
+    Q4Min,
     Q4K,
     Q5K,
     Q6K,
@@ -67,7 +71,7 @@ impl Layout {
                 group: 2,
                 bias: 0,
             },
-            Kind::Q8 | Kind::Q8Min | Kind::Q4K | Kind::Q5K | Kind::Q6K => Self {
+            Kind::Q8 | Kind::Q8Min | Kind::Q4 | Kind::Q4Min | Kind::Q4K | Kind::Q5K | Kind::Q6K => Self {
                 kind,
                 panel: if wide { 32 } else { 16 },
                 group: if pairs { 2 } else { 4 },
@@ -83,6 +87,8 @@ impl Layout {
             Kind::Bf16 => (2, 4),
             Kind::Q8 => (32, 34),
             Kind::Q8Min => (32, 36),
+            Kind::Q4 => (32, 18),
+            Kind::Q4Min => (32, 20),
             Kind::Q4K => (256, 148),
             Kind::Q5K => (256, 180),
             Kind::Q6K => (256, 210),
@@ -94,6 +100,11 @@ impl Layout {
     pub(crate) fn panel_bytes(&self, k: usize) -> usize {
         let (values, bytes) = self.block();
         k.div_ceil(values) * bytes
+    }
+
+    /// Whether there is a minimum for every 32 k.
+    pub(crate) fn has_minima(&self) -> bool {
+        matches!(self.kind, Kind::Q8Min | Kind::Q4Min)
     }
 
     /// Whether products use 8-bit activations.

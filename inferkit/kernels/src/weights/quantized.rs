@@ -18,16 +18,27 @@ pub(super) fn pack_short(format: Format, layout: &Layout, rows: &[u8], row_bytes
     };
     let p = layout.panel;
     let (_, file_block) = format.block();
-    let stream_at = if layout.kind == Kind::Q8Min { 4 * p } else { 2 * p };
+    let stream_at = if layout.has_minima() { 4 * p } else { 2 * p };
+    let is_folded = matches!(layout.kind, Kind::Q4 | Kind::Q4Min);
+    let mut stream = [0_u8; 32 * MAX_PANEL];
     for (number, target) in target.chunks_exact_mut(layout.block().1).enumerate() {
         for (row, bytes) in rows.chunks_exact(row_bytes).enumerate() {
             let block = unpack(&bytes[number * file_block..(number + 1) * file_block]);
             put_u16(target, row, block.d);
-            if layout.kind == Kind::Q8Min {
+            if layout.has_minima() {
                 put_u16(target, p + row, block.m);
             }
-            let quants = block.quants.map(|quant| quant as u8 ^ layout.bias);
-            scatter(layout, &quants, row, &mut target[stream_at..]);
+            match layout.kind {
+                Kind::Q4 => scatter(layout, &block.quants.map(|quant| (quant + 8) as u8), row, &mut stream),
+                Kind::Q4Min => scatter(layout, &block.quants.map(|quant| quant as u8), row, &mut stream),
+                _ => {
+                    let quants = block.quants.map(|quant| quant as u8 ^ layout.bias);
+                    scatter(layout, &quants, row, &mut target[stream_at..]);
+                }
+            }
+        }
+        if is_folded {
+            fold(&stream[..32 * p], &mut target[stream_at..], 4, 15, 0);
         }
     }
 }

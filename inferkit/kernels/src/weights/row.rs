@@ -15,7 +15,7 @@ pub(super) fn read(layout: &Layout, panel: &[u8], row: usize, out: &mut [f32]) {
                     *out = bf16::from_le_bytes(bytes_at(block, 4 * row + 2 * k)).to_f32_const();
                 }
             }
-            Kind::Q8 | Kind::Q8Min => read_short(layout, block, row, out),
+            Kind::Q8 | Kind::Q8Min | Kind::Q4 | Kind::Q4Min => read_short(layout, block, row, out),
             Kind::Q4K | Kind::Q5K | Kind::Q6K => read_long(layout, block, row, out),
         }
     }
@@ -33,16 +33,22 @@ fn half_at(block: &[u8], index: usize) -> f32 {
 
 fn read_short(layout: &Layout, block: &[u8], row: usize, out: &mut [f32]) {
     let p = layout.panel;
-    let stream = if layout.kind == Kind::Q8Min {
+    let stream = if layout.has_minima() {
         &block[4 * p..]
     } else {
         &block[2 * p..]
     };
     let d = half_at(block, row);
     for (k, out) in out.iter_mut().enumerate() {
-        let quant = (stream[layout.place(k, row)] ^ layout.bias) as i8;
+        let at = layout.place(k, row);
+        let nibble = || (stream[at % (16 * p)] >> (at / (16 * p) * 4) & 15) as i8;
+        let quant = match layout.kind {
+            Kind::Q4 => nibble() - 8,
+            Kind::Q4Min => nibble(),
+            _ => (stream[at] ^ layout.bias) as i8,
+        };
         *out = d * f32::from(quant);
-        if layout.kind == Kind::Q8Min {
+        if layout.has_minima() {
             *out += half_at(block, p + row);
         }
     }

@@ -36,8 +36,10 @@ fn the_packed_copy_takes_the_bits_that_the_table_says() {
     let bits = |format: Format| match format {
         Format::F32 | Format::F16AsF32 => 32.0,
         Format::F32AsBf16 | Format::Bf16 | Format::F16 => 16.0,
-        Format::Q8_0 | Format::Q4_0 | Format::Q5_0 => 8.5,
-        Format::Q4_1 | Format::Q5_1 => 9.0,
+        Format::Q8_0 | Format::Q5_0 => 8.5,
+        Format::Q5_1 => 9.0,
+        Format::Q4_0 => 4.5,
+        Format::Q4_1 => 5.0,
         Format::Q4K => 4.625,
         Format::Q5K => 5.625,
         Format::Q6K => 6.5625,

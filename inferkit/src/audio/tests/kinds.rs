@@ -81,12 +81,12 @@ fn every_kind_of_file_gives_the_same_samples() {
                 continue;
             }
         };
-        let delay = reference::delay(&found.samples, &expected);
-        let accuracy = reference::accuracy_db(&found.samples, &expected, delay);
-        let told = (found.source_sample_rate, found.channels, delay, found.samples.len());
-        if told != (kind.rate, kind.channels, kind.delay, 16_000 + kind.surplus) || accuracy < kind.accuracy_db {
+        // A sample earlier or later gives less than 15 dB.
+        let accuracy = reference::accuracy_db(&found.samples, &expected, kind.delay);
+        let told = (found.source_sample_rate, found.channels, found.samples.len());
+        if told != (kind.rate, kind.channels, 16_000 + kind.surplus) || accuracy < kind.accuracy_db {
             wrong.push(format!(
-                "{}: {accuracy:.1} dB, rate, channels, delay, length {told:?}",
+                "{}: {accuracy:.1} dB, rate, channels, length {told:?}",
                 kind.name
             ));
         }

@@ -38,11 +38,3 @@ pub(super) fn accuracy_db(found: &[f32], expected: &[f32], delay: usize) -> f64 
     );
     10.0 * (signal / error.max(f64::MIN_POSITIVE)).log10()
 }
-
-/// The delay of `found`, 0 to 4000 samples, at which it is most like `expected`.
-pub(super) fn delay(found: &[f32], expected: &[f32]) -> usize {
-    let likeness = |delay: usize| found.iter().skip(delay).zip(expected).map(|(a, b)| a * b).sum::<f32>();
-    (0..4_000)
-        .max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)))
-        .unwrap_or_default()
-}

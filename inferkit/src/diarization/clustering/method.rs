@@ -43,9 +43,9 @@ pub(crate) enum Method {
     Vbx {
         /// Greatest distance of the centroids of clusters that merge at the start.
         threshold: f64,
-        /// F_A: scales what the vectors say.
+        /// Scales what the vectors say.
         fa: f64,
-        /// F_B: scales how strongly speakers are drawn to be few.
+        /// Scales how strongly speakers are drawn to be few.
         fb: f64,
         /// The model of voices.
         plda: Box<Plda>,

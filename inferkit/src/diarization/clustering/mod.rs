@@ -21,6 +21,8 @@ mod numeric;
 mod parallel;
 mod plda;
 mod random;
+#[cfg(test)]
+mod scale;
 mod score;
 mod space;
 mod training;

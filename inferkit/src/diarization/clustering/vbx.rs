@@ -22,9 +22,9 @@ const LEAST_SHARE: f64 = 1e-8;
 /// How the two terms of the bound are weighed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Factors {
-    /// Scales what the vectors say (F_A).
+    /// Scales what the vectors say (`F_A` in the paper).
     pub(crate) fa: f64,
-    /// Scales how strongly speakers are drawn to the mean, and so to be few (F_B).
+    /// Scales how strongly speakers are drawn to the mean, and so to be few (`F_B` in the paper).
     pub(crate) fb: f64,
 }
 

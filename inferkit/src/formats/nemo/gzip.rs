@@ -44,10 +44,7 @@ pub(super) fn unfold(name: &str, path: &Path, file: &[u8]) -> Result<File> {
 /// Unfolds `file` into `to`.
 pub(super) fn unfold_into(to: &mut impl Write, name: &str, file: &[u8]) -> Result<()> {
     let compressed = u64::try_from(file.len()).unwrap_or(u64::MAX);
-    let most = compressed
-        .saturating_mul(MOST_EXPANSION)
-        .max(ALWAYS_ALLOWED)
-        .min(LARGEST);
+    let most = compressed.saturating_mul(MOST_EXPANSION).clamp(ALWAYS_ALLOWED, LARGEST);
     let mut stream = MultiGzDecoder::new(file);
     let mut step = vec![0; STEP];
     let mut total = 0_u64;

@@ -71,3 +71,11 @@ pub(super) fn read(directory: &ZipDirectory, file: &[u8], name: &str) -> Result<
     let entry = entry.ok_or_else(|| NpzError::Missing { name: quoted(name) })?;
     Array::parse(name, &entry.read(file, name, LONGEST_ARRAY)?)
 }
+
+/// All arrays that can be read of the archive with the content `file`; for the fuzz targets.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn read_all(file: &[u8]) -> Vec<Array> {
+    let Ok(directory) = parse(file) else { return Vec::new() };
+    let names = directory.names().filter_map(|name| name.strip_suffix(".npy"));
+    names.filter_map(|name| read(&directory, file, name).ok()).collect()
+}

@@ -14,4 +14,6 @@ mod header;
 mod tests;
 
 pub(crate) use archive::NpzArchive;
+#[cfg(any(fuzzing, test))]
+pub(crate) use archive::read_all;
 pub(crate) use array::Array;

@@ -14,6 +14,8 @@ mod model;
 mod normalizer;
 mod prefixes;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod tokenizer;
 mod unigram;
@@ -21,3 +23,4 @@ mod wire;
 
 pub(crate) use model::PieceKind;
 pub(crate) use tokenizer::SentencePiece;
+pub(crate) use tokenizer::TextPiece;

@@ -18,10 +18,11 @@ impl Prefixes {
     pub(super) fn of<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = (usize, u32)> + 'a {
         let mut candidates = self.sorted.as_slice();
         // After each byte, those are left that go on alike; the first of them may end there.
-        (1..)
-            .zip(text)
-            .map_while(move |(length, byte)| {
-                let at = |(text, _): &(Box<[u8]>, u32)| text.get(length - 1).copied();
+        text.iter()
+            .enumerate()
+            .map_while(move |(index, byte)| {
+                let length = index.saturating_add(1);
+                let at = |(text, _): &(Box<[u8]>, u32)| text.get(index).copied();
                 let start = candidates.partition_point(|candidate| at(candidate) < Some(*byte));
                 let end = candidates.partition_point(|candidate| at(candidate) <= Some(*byte));
                 candidates = candidates.get(start..end).filter(|left| !left.is_empty())?;

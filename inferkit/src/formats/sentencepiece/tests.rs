@@ -1,6 +1,6 @@
 //! The tokenizer against goldens of the original library, hand-made vocabularies, and broken files.
 
-pub(super) mod made;
+mod made;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -84,6 +84,19 @@ fn a_model_with_a_thousand_user_defined_pieces_cuts_and_joins_the_golden_texts_a
     check_encoding("canary-1b-v2");
     let tokenizer = &tokenizers("canary-1b-v2")[0].1;
     let expected = expected("canary-1b-v2");
+    for case in expected["encode"].as_array().unwrap() {
+        let found = tokenizer
+            .cut(case["text"].as_str().unwrap())
+            .into_iter()
+            .map(|piece| piece.text);
+        let pieces = case["pieces"].as_array().unwrap().iter().filter_map(Value::as_str);
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            pieces.collect::<Vec<_>>(),
+            "{}",
+            case["text"]
+        );
+    }
     for case in expected["decode"].as_array().unwrap() {
         let ids = ids(case);
         assert_eq!(tokenizer.decode(&ids), case["text"].as_str().unwrap(), "{ids:?}");

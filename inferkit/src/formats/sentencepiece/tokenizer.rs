@@ -20,6 +20,15 @@ pub(crate) struct SentencePiece {
     cutter: Cutter,
 }
 
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TextPiece {
+    /// Its id.
+    pub(crate) id: u32,
+    /// The part as normalised: the piece that the id stands for, or what the vocabulary lacks.
+    pub(crate) text: String,
+}
+
 #[derive(Debug)]
 enum Cutter {
     Unigram(Unigram, Prefixes),
@@ -36,7 +45,7 @@ impl SentencePiece {
     }
 
     /// As [`read`](Self::read), for a file without a name.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, SentencePieceError> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, SentencePieceError> {
         let model = Model::parse(bytes)?;
         let texts = |kinds: &'static [PieceKind]| {
             let pieces = model.pieces.iter().zip(0_u32..);
@@ -87,26 +96,34 @@ impl SentencePiece {
 
     /// Cuts `text`. What the vocabulary lacks becomes bytes, or one unknown id for each run of it.
     pub(crate) fn encode(&self, text: &str) -> Vec<u32> {
+        self.cut(text).into_iter().map(|part| part.id).collect()
+    }
+
+    /// As [`encode`](Self::encode); each id comes with the text that it stands for.
+    pub(crate) fn cut(&self, text: &str) -> Vec<TextPiece> {
         let normalized = normalize(&self.model, &self.user_defined, text);
         let parts = match &self.cutter {
             Cutter::Unigram(unigram, pieces) => unigram.cut(&self.model, pieces, &normalized),
             Cutter::Bpe => bpe::cut(&self.model, &self.user_defined, &normalized),
         };
-        let mut ids = Vec::with_capacity(parts.len());
+        let mut pieces: Vec<TextPiece> = Vec::with_capacity(parts.len());
         let mut after_unknown = false;
-        let mut rest = normalized.as_bytes();
+        let mut rest = normalized.as_str();
         for (length, id) in parts {
-            let (part, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            let (part, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
             rest = after;
             let unknown = id == self.model.unknown_id;
             if unknown && self.model.byte_fallback {
-                ids.extend(part.iter().map(|byte| self.byte_id(*byte)));
-            } else if !(unknown && after_unknown) {
-                ids.push(id);
+                pieces.extend(part.bytes().map(|byte| self.byte_piece(byte)));
+            } else if let Some(last) = pieces.last_mut().filter(|_| unknown && after_unknown) {
+                last.text.push_str(part);
+            } else {
+                let text = part.to_owned();
+                pieces.push(TextPiece { id, text });
             }
             after_unknown = unknown;
         }
-        ids
+        pieces
     }
 
     /// The text of `ids`; ids outside of the vocabulary print nothing.
@@ -143,8 +160,10 @@ impl SentencePiece {
         text
     }
 
-    fn byte_id(&self, byte: u8) -> u32 {
-        self.id(&format!("<0x{byte:02X}>")).unwrap_or(self.model.unknown_id)
+    fn byte_piece(&self, byte: u8) -> TextPiece {
+        let text = format!("<0x{byte:02X}>");
+        let id = self.id(&text).unwrap_or(self.model.unknown_id);
+        TextPiece { id, text }
     }
 }
 

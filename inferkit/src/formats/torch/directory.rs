@@ -171,7 +171,7 @@ fn find_tensors(root: Value<'_>, archive: &ZipDirectory, folder: &str) -> Result
         let Some((name, parts)) = key.as_text().zip(value.as_tensor()) else {
             continue;
         };
-        let parts = parts.ok_or_else(|| TorchError::Malformed { name: quoted(name) })?;
+        let parts = parts.map_err(|_| TorchError::Malformed { name: quoted(name) })?;
         let storage = Storage::find(name, &parts, archive, folder)?;
         let layout = Layout::new(name, parts)?;
         tensors.insert(name.to_owned(), Entry { layout, storage });

@@ -15,9 +15,13 @@
 mod checkpoint;
 mod directory;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod pickle;
 mod storage;
 mod tensor;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

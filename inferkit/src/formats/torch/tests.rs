@@ -3,8 +3,6 @@
 mod hostile;
 mod made;
 
-use std::io::Cursor;
-use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -19,26 +17,6 @@ fn golden(name: &str) -> PathBuf {
 
 const SEGMENTATION: &str = "pyannote/segmentation-3.0/pytorch_model.bin";
 const EMBEDDING: &str = "pyannote/wespeaker-voxceleb-resnet34-LM/pytorch_model.bin";
-
-/// A zip archive of these entries, stored as PyTorch does or deflated.
-fn archive(entries: &[(&str, &[u8])], method: zip::CompressionMethod) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(method);
-    for (name, content) in entries {
-        writer.start_file(*name, options).unwrap();
-        writer.write_all(content).unwrap();
-    }
-    writer.finish().unwrap().into_inner()
-}
-
-/// A checkpoint with this pickle and the numbers 0 to 11 as storage `0`.
-fn checkpoint(pickle: &[u8]) -> Vec<u8> {
-    let numbers: Vec<u8> = (0..12_u8).flat_map(|number| f32::from(number).to_le_bytes()).collect();
-    archive(
-        &[("m/data.pkl", pickle), ("m/data/0", &numbers)],
-        zip::CompressionMethod::Stored,
-    )
-}
 
 fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes

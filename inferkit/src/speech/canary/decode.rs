@@ -107,3 +107,6 @@ fn rows_of(slots: &[usize], children: &[Child]) -> Vec<StepRow> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! FastConformer: from features to the states that the decoder looks at.
+//! `FastConformer`: from features to the states that the decoder looks at.
 //!
 //! ```text
 //! features [t, m] ─ subsampling ─▶ [t/8, d] ─ layers ─▶ [t/8, d] ─ projection, where widths differ ─▶ [t/8, h]
@@ -24,6 +24,7 @@ use self::subsampling::Subsampling;
 use super::config::EncoderConfig;
 use super::loader::Loader;
 use crate::audio::Features;
+use crate::error::Error;
 use crate::error::Result;
 use crate::nn::Sequences;
 use crate::nn::device_fault;
@@ -78,22 +79,32 @@ impl Encoder {
     }
 
     /// Encodes windows together.
-    pub(super) fn forward(&mut self, windows: &[Features]) -> Result<States> {
+    ///
+    /// * `goes_on`: asked before every layer whether the states are still wanted
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`](crate::Error::Unavailable) with the code `cancelled` when they are not.
+    pub(super) fn forward(&mut self, windows: &[Features], goes_on: &mut dyn FnMut() -> bool) -> Result<States> {
         let (rows, windows) = self.subsampling.forward(windows, &self.device)?;
-        self.encode(rows, windows).map_err(device_fault)
-    }
-
-    fn encode(&mut self, rows: Tensor, windows: Sequences) -> candle_core::Result<States> {
         let mut rows = match self.scale {
-            Some(scale) => (rows * scale)?,
+            Some(scale) => (rows * scale).map_err(device_fault)?,
             None => rows,
         };
-        let positions = self.positions(windows.longest(), &rows)?;
+        let positions = self.positions(windows.longest(), &rows).map_err(device_fault)?;
         for (layer, positions) in self.layers.iter().zip(&positions.projected) {
-            rows = layer.forward(&rows, positions, &windows)?;
+            if !goes_on() {
+                return Err(Error::cancelled());
+            }
+            rows = layer.forward(&rows, positions, &windows).map_err(device_fault)?;
         }
         self.positions = Some(positions).filter(|positions| positions.frames <= MOST_KEPT_FRAMES);
         Ok(States { rows, windows })
+    }
+
+    /// The subsampled features of windows.
+    #[cfg(test)]
+    pub(super) fn subsample(&self, windows: &[Features]) -> Result<(Tensor, Sequences)> {
+        self.subsampling.forward(windows, &self.device)
     }
 
     /// Positions for at least `frames` frames.

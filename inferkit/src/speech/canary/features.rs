@@ -65,7 +65,13 @@ impl FrontEnd {
         self.mel.hops(samples)
     }
 
+    /// Samples from one frame to the next.
+    pub(super) fn hop_length(&self) -> usize {
+        self.mel.config().hop_length
+    }
+
     /// Features of a recording that is decoded as a whole.
+    #[cfg(test)]
     pub(super) fn whole(&self, samples: &[f32]) -> Result<Features> {
         self.part(samples, 0..self.frames(samples.len()), Spread::Sample)
     }
@@ -150,7 +156,7 @@ mod tests {
         let padded = padded(&short).unwrap();
         assert_eq!((padded.len(), padded[0], padded[1]), (SHORTEST_SAMPLES, 0.0, 1.0));
         assert_eq!(padded[SHORTEST_SAMPLES - 3..], [1.0, 0.0, 0.0]);
-        assert_eq!(super::padded(&[0.0; SHORTEST_SAMPLES]), None);
+        assert_eq!(super::padded(&vec![0.0; SHORTEST_SAMPLES]), None);
         assert_eq!(super::padded(&[]).unwrap().len(), SHORTEST_SAMPLES);
     }
 }

@@ -94,17 +94,12 @@ impl<'a> Loader<'a> {
         &self.loading.placement
     }
 
-    /// Whether there is a tensor `name`.
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.source.shape(&format!("{}{name}", self.prefix)).is_some()
-    }
-
     /// Whether two names stand for the same numbers of the file.
     pub(super) fn is_same(&self, one: &str, other: &str) -> Result<bool> {
         let [one, other] = [one, other].map(|name| self.source.find(&format!("{}{name}", self.prefix)));
         Ok(one?
             .zip(other?)
-            .is_some_and(|(one, other)| std::ptr::eq(&*one.bytes, &*other.bytes)))
+            .is_some_and(|(one, other)| std::ptr::eq(one.bytes.as_ptr(), other.bytes.as_ptr())))
     }
 
     /// Plain numbers of the computing type.

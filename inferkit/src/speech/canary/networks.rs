@@ -48,8 +48,11 @@ impl Networks {
     }
 
     /// Encodes windows together, to states of the decoder's width.
-    pub(super) fn encode(&mut self, windows: &[Features]) -> Result<States> {
-        let states = self.encoder.forward(windows)?;
+    ///
+    /// # Errors
+    /// As [`Encoder::forward`].
+    pub(super) fn encode(&mut self, windows: &[Features], goes_on: &mut dyn FnMut() -> bool) -> Result<States> {
+        let states = self.encoder.forward(windows, goes_on)?;
         let project = |projection: &Linear, rows: &Tensor| projection.forward(rows).map_err(device_fault);
         match &self.projection {
             Some(projection) => Ok(States {

@@ -14,12 +14,15 @@ use symphonia::core::formats::FormatOptions;
 use symphonia::core::formats::TrackType;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::io::MediaSourceStream;
+use symphonia::core::io::MediaSourceStreamOptions;
 use symphonia::core::meta::MetadataOptions;
 
 use super::config::CanaryConfig;
 use super::loader::Loading;
 use super::networks::Networks;
+use crate::formats::nemo::NemoArchive;
 use crate::formats::torch::Checkpoint;
+use crate::formats::yaml;
 use crate::job::Job;
 use crate::nn;
 use crate::nn::Placement;
@@ -53,7 +56,10 @@ pub(super) fn clip(name: &str) -> Arc<[f32]> {
 
 /// The samples of a FLAC file, mono at 16 kHz.
 pub(super) fn flac(path: &Path) -> Arc<[f32]> {
-    let stream = MediaSourceStream::new(Box::new(std::fs::File::open(path).unwrap()), Default::default());
+    let stream = MediaSourceStream::new(
+        Box::new(std::fs::File::open(path).unwrap()),
+        MediaSourceStreamOptions::default(),
+    );
     let probe = symphonia::default::get_probe();
     let options = (FormatOptions::default(), MetadataOptions::default());
     let mut format = probe.probe(&Hint::new(), stream, options.0, options.1).unwrap();
@@ -97,12 +103,11 @@ pub(super) struct Golden {
 
 /// Loads a golden model on the processor, with its golden tensors.
 pub(super) fn load(name: &str) -> Golden {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = std::fs::File::open(golden(&format!("{name}.nemo"))).unwrap();
-    tar::Archive::new(archive).unpack(folder.path()).unwrap();
-    let text = std::fs::read_to_string(folder.path().join("model_config.yaml")).unwrap();
-    let checkpoint = Checkpoint::open(&folder.path().join("model_weights.ckpt")).unwrap();
-    let root: Value = serde_saphyr::from_str(&text).unwrap();
+    let archive = NemoArchive::open(&golden(&format!("{name}.nemo"))).unwrap();
+    let text = archive.member("model_config.yaml").unwrap();
+    let weights = archive.member("model_weights.ckpt").unwrap();
+    let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();
+    let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
     let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
     let device = nn::Device::open(nn::DevicePreference::Cpu).unwrap();
     let placement = Placement {

@@ -12,7 +12,6 @@ use inferkit::ModelHandle;
 use inferkit::ModelStatus;
 use inferkit::RequestFault;
 use inferkit::Result;
-use inferkit::UnavailableFault;
 use inferkit::task::ChatEvent;
 use inferkit::task::ChatRequest;
 use inferkit::task::ChatStream;
@@ -25,6 +24,8 @@ use sha2::Sha256;
 use super::answer::Identity;
 use crate::clock::unix_seconds;
 use crate::middleware::Notes;
+use crate::routes::until_ended;
+use crate::routes::why_ended;
 
 /// A request that the model has taken up.
 pub(super) struct Admitted {
@@ -73,31 +74,6 @@ async fn begun(mut events: ChatStream) -> Result<ChatStream> {
         Some(first) => Ok(stream::iter([Ok(first?)]).chain(events).boxed()),
         None => Err(Error::internal("an answer ended before it began")),
     }
-}
-
-/// The same stream, which keeps the lease and ends with an error when the model is unloaded by force or fails.
-fn until_ended(events: ChatStream, lease: Lease) -> ChatStream {
-    let ended = Box::pin(async move {
-        lease.ended().await;
-        why_ended(&lease)
-    });
-    stream::unfold(Some((events, ended)), |state| async move {
-        let (mut events, mut ended) = state?;
-        tokio::select! {
-            biased;
-            event = events.next() => event.map(|event| (event, Some((events, ended)))),
-            error = &mut ended => Some((Err(error), None)),
-        }
-    })
-    .boxed()
-}
-
-/// What a request is told whose lease was told to end.
-fn why_ended(lease: &Lease) -> Error {
-    lease.failure().unwrap_or_else(|| {
-        let message = "the model was unloaded while it answered; send the request again";
-        Error::unavailable(UnavailableFault::ModelNotLoaded, message)
-    })
 }
 
 /// The same stream, whose figures are noted for the log.
@@ -153,6 +129,7 @@ fn random_characters(count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use inferkit::UnavailableFault;
 
     use super::*;
 

@@ -2,42 +2,16 @@
 
 use super::super::PieceKind;
 use super::super::SentencePiece;
-
-const UNIGRAM: u8 = 1;
-const BPE: u8 = 2;
-
-const NORMAL: u8 = 1;
-const UNKNOWN: u8 = 2;
-const CONTROL: u8 = 3;
-const USER: u8 = 4;
-const UNUSED: u8 = 5;
-const BYTE: u8 = 6;
-
-/// A field with a length.
-fn field(number: u8, content: &[u8]) -> Vec<u8> {
-    let mut length = content.len();
-    let mut bytes = vec![number << 3 | 2];
-    while length > 0x7f {
-        bytes.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    bytes.push(length as u8);
-    bytes.extend_from_slice(content);
-    bytes
-}
-
-/// A model's file: `trainer` and `normalizer` are further fields of those messages.
-pub(crate) fn file(pieces: &[(&str, f32, u8)], algorithm: u8, trainer: &[u8], normalizer: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (text, score, kind) in pieces {
-        let score = [&[0x15], score.to_le_bytes().as_slice()].concat();
-        let piece = [field(1, text.as_bytes()), score, vec![0x18, *kind]].concat();
-        bytes.extend(field(1, &piece));
-    }
-    bytes.extend(field(2, &[&[0x18, algorithm], trainer].concat()));
-    bytes.extend(field(3, normalizer));
-    bytes
-}
+use super::super::testing::BPE;
+use super::super::testing::BYTE;
+use super::super::testing::CONTROL;
+use super::super::testing::NORMAL;
+use super::super::testing::UNIGRAM;
+use super::super::testing::UNKNOWN;
+use super::super::testing::UNUSED;
+use super::super::testing::USER;
+use super::super::testing::field;
+use super::super::testing::file;
 
 fn tokenizer(pieces: &[(&str, f32, u8)], algorithm: u8) -> SentencePiece {
     SentencePiece::parse(&file(pieces, algorithm, &[], &[])).unwrap()
@@ -79,7 +53,7 @@ fn byte_fallback_spells_what_the_vocabulary_lacks() {
     for algorithm in [UNIGRAM, BPE] {
         // Field 35 of the trainer's settings.
         let tokenizer = SentencePiece::parse(&file(&pieces, algorithm, &[0x98, 0x02, 1], &[])).unwrap();
-        let first = WORDS.len() as u32;
+        let first = u32::try_from(WORDS.len()).unwrap();
         let ids = tokenizer.encode("aé");
         assert_eq!(ids[ids.len() - 2..], [first + 0xc3, first + 0xa9]);
         assert_eq!(tokenizer.decode(&ids), "aé");

@@ -1,4 +1,4 @@
-//! The opcodes of pickles that are read. Source: `Lib/pickletools.py` of CPython 3.13.
+//! The opcodes of pickles that are read. Source: `Lib/pickletools.py` of `CPython` 3.13.
 
 pub(super) const PROTO: u8 = 0x80;
 pub(super) const FRAME: u8 = 0x95;

@@ -1,5 +1,6 @@
 //! Reading a pickle's objects: a value is a place among them.
 
+use super::error::Fault;
 use super::error::PickleError;
 use super::global::Global;
 use super::machine::Machine;
@@ -174,10 +175,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The tensor that it is. The outer `None` says that it is none, the inner one that its description is broken.
-    pub(in super::super) fn as_tensor(self) -> Option<Option<TensorParts<'a>>> {
+    /// The tensor that it is; a fault if its description is broken.
+    pub(in super::super) fn as_tensor(self) -> Option<Result<TensorParts<'a>, Fault>> {
+        let malformed = Fault::Malformed { what: "a tensor" };
         match self.node {
-            Node::Tensor(tensor) => Some(self.parts(*tensor)),
+            Node::Tensor(tensor) => Some(self.parts(*tensor).ok_or(malformed)),
             _ => None,
         }
     }

@@ -2,12 +2,12 @@
 
 use super::super::Checkpoint;
 use super::super::Directory;
-use super::archive;
-use super::checkpoint;
-use super::made::dictionary;
-use super::made::global;
-use super::made::tensor;
-use super::made::text;
+use super::super::testing::archive;
+use super::super::testing::checkpoint;
+use super::super::testing::dictionary;
+use super::super::testing::global;
+use super::super::testing::tensor;
+use super::super::testing::text;
 
 /// The text of the error that a checkpoint with this pickle must give.
 fn refused(pickle: &[u8]) -> String {

@@ -1,64 +1,14 @@
 //! Checkpoints made by hand: strides, types, wrappers.
 
 use super::super::Directory;
-use super::archive;
-use super::checkpoint;
+use super::super::testing::archive;
+use super::super::testing::checkpoint;
+use super::super::testing::dictionary;
+use super::super::testing::global;
+use super::super::testing::tensor;
+use super::super::testing::text;
 use super::floats;
 use crate::formats::safetensors::ElementType;
-
-/// `GLOBAL`.
-pub(super) fn global(module: &str, name: &str) -> Vec<u8> {
-    format!("c{module}\n{name}\n").into_bytes()
-}
-
-/// `SHORT_BINUNICODE`.
-pub(super) fn text(text: &str) -> Vec<u8> {
-    [&[0x8c, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat()
-}
-
-/// A tuple of these numbers.
-pub(super) fn tuple(sizes: &[i32]) -> Vec<u8> {
-    let mut bytes = vec![b'('];
-    for size in sizes {
-        bytes.push(b'J');
-        bytes.extend_from_slice(&size.to_le_bytes());
-    }
-    bytes.push(b't');
-    bytes
-}
-
-/// A tensor over storage `0` of `elements` numbers.
-pub(super) fn tensor(class: &str, elements: i32, offset: i32, shape: &[i32], strides: &[i32]) -> Vec<u8> {
-    let number = |number: i32| [b"J".as_slice(), &number.to_le_bytes()].concat();
-    [
-        global("torch._utils", "_rebuild_tensor_v2"),
-        b"((".to_vec(),
-        text("storage"),
-        global("torch", class),
-        text("0"),
-        text("cpu"),
-        number(elements),
-        b"tQ".to_vec(),
-        number(offset),
-        tuple(shape),
-        tuple(strides),
-        b"\x89".to_vec(),
-        global("collections", "OrderedDict"),
-        b")RtR".to_vec(),
-    ]
-    .concat()
-}
-
-/// A pickle of a dictionary with these values.
-pub(super) fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut pickle = b"\x80\x02}(".to_vec();
-    for (name, value) in entries {
-        pickle.extend(text(name));
-        pickle.extend_from_slice(value);
-    }
-    pickle.extend_from_slice(b"u.");
-    pickle
-}
 
 fn read(pickle: &[u8], name: &str) -> (Vec<usize>, Vec<f32>) {
     let file = checkpoint(pickle);

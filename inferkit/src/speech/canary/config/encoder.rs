@@ -7,7 +7,7 @@ use super::shape;
 use crate::error::Error;
 use crate::error::Result;
 
-/// A FastConformer encoder.
+/// An encoder of the kind `FastConformer`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::speech::canary) struct EncoderConfig {
     /// Mel bins of a feature frame.

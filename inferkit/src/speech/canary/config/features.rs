@@ -33,7 +33,7 @@ pub(in crate::speech::canary) struct FeatureConfig {
 
 impl FeatureConfig {
     /// Reads `preprocessor`.
-    pub(super) fn read(section: &Section<'_>, shapes: Shapes<'_>) -> Result<Self> {
+    pub(in crate::speech::canary) fn read(section: &Section<'_>, shapes: Shapes<'_>) -> Result<Self> {
         let [_, bins, spectrum] = shape(shapes, FILTERBANK)?;
         let [window_length] = shape(shapes, WINDOW)?;
         let fft_length = 2 * (spectrum - 1);

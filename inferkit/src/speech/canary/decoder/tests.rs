@@ -26,7 +26,7 @@ fn room(tokens: usize) -> Room {
 
 fn states(golden: &mut Golden) -> States {
     let features = golden.networks.front_end.whole(&clip("b_en")).unwrap();
-    golden.networks.encode(&[features]).unwrap()
+    golden.networks.encode(&[features], &mut || true).unwrap()
 }
 
 #[test]

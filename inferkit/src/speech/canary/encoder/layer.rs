@@ -31,7 +31,7 @@ pub(super) struct Attention {
     key: Linear,
     value: Linear,
     position: Linear,
-    attention: RelativeAttention,
+    weighing: RelativeAttention,
     output: Linear,
 }
 
@@ -79,7 +79,7 @@ impl Attention {
             key: block.at("linear_k").linear(&square, config.biases)?,
             value: block.at("linear_v").linear(&square, config.biases)?,
             position: block.at("linear_pos").linear(&square, false)?,
-            attention: RelativeAttention::new(&content, &position, config.sight, kernels).map_err(device_fault)?,
+            weighing: RelativeAttention::new(&content, &position, config.sight, kernels).map_err(device_fault)?,
             output: block.at("linear_out").linear(&square, config.biases)?,
         })
     }
@@ -90,7 +90,7 @@ impl Attention {
 
     fn inside(&self, x: &Tensor, positions: &Tensor, windows: &Sequences) -> Result<Tensor> {
         let [query, key, value] = Linear::forward_all([&self.query, &self.key, &self.value], &self.norm.forward(x)?)?;
-        self.attention.forward([&query, &key, &value], positions, windows)
+        self.weighing.forward([&query, &key, &value], positions, windows)
     }
 
     /// The block alone, without residual.

@@ -81,7 +81,7 @@ fn states_of_clips_are_the_original_s_alone_and_in_a_batch() {
         let mut golden = load(name);
         for clip in ["b_en", "a_en", "c_fr", "d_de"] {
             let input = features(&golden.networks.front_end, clip);
-            let states = golden.networks.encode(&[input]).unwrap();
+            let states = golden.networks.encode(&[input], &mut || true).unwrap();
             let stage = if clip == "b_en" {
                 "enc.states".to_owned()
             } else {
@@ -91,7 +91,7 @@ fn states_of_clips_are_the_original_s_alone_and_in_a_batch() {
             assert!(found < STATES, "{name}: states of {clip} differ by {found}");
         }
         let batch = ["b_en", "a_en", "d_de"].map(|clip| features(&golden.networks.front_end, clip));
-        let states = golden.networks.encode(&batch).unwrap();
+        let states = golden.networks.encode(&batch, &mut || true).unwrap();
         let lengths = golden.tensors["batch.enc_len"].to_vec1::<i64>().unwrap();
         let found: Vec<i64> = states
             .windows
@@ -113,16 +113,19 @@ fn states_of_clips_are_the_original_s_alone_and_in_a_batch() {
 fn a_window_has_the_same_states_bit_by_bit_beside_others() {
     let mut golden = load("canary-180m-flash");
     let [a, b] = ["a_en", "b_en"].map(|clip| features(&golden.networks.front_end, clip));
-    let alone = golden.networks.encode(std::slice::from_ref(&a)).unwrap();
-    let both = golden.networks.encode(&[b, a]).unwrap();
+    let alone = golden.networks.encode(std::slice::from_ref(&a), &mut || true).unwrap();
+    let both = golden.networks.encode(&[b, a], &mut || true).unwrap();
     let range = both.windows.ranges().nth(1).unwrap();
     let beside = both.rows.narrow(0, range.start, range.len()).unwrap();
-    assert_eq!(difference(&alone.rows, &beside), 0.0);
+    assert!(difference(&alone.rows, &beside) <= 0.0, "not a bit differs");
 }
 
 #[test]
 fn no_windows_have_no_states() {
     let mut golden = load("canary-180m-flash");
-    let none = golden.networks.encode(&[Features::new(128, Vec::new())]).unwrap();
+    let none = golden
+        .networks
+        .encode(&[Features::new(128, Vec::new())], &mut || true)
+        .unwrap();
     assert_eq!((none.windows.rows(), none.rows.dims()[0]), (0, 0));
 }

@@ -1,12 +1,27 @@
 //! Logits to probabilities, and the greatest of them.
 
-/// The natural logarithm of the sum of exponentials.
-pub(in crate::speech::canary) fn log_sum_exp(logits: &[f32]) -> f32 {
-    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !greatest.is_finite() {
-        return greatest;
+/// From logits to natural logarithms of probabilities.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct LogSoftmax {
+    greatest: f32,
+    log_sum: f32,
+}
+
+impl LogSoftmax {
+    /// That of a row of logits.
+    pub(super) fn of(logits: &[f32]) -> Self {
+        let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = logits.iter().map(|logit| (logit - greatest).exp()).sum();
+        Self {
+            greatest,
+            log_sum: sum.ln(),
+        }
     }
-    greatest + logits.iter().map(|logit| (logit - greatest).exp()).sum::<f32>().ln()
+
+    /// The logarithm of a logit's probability, rounded as the original rounds it.
+    pub(super) fn log_probability(self, logit: f32) -> f32 {
+        (logit - self.greatest) - self.log_sum
+    }
 }
 
 /// The `count` greatest logits with their places, greatest first; of equal ones the first comes first.
@@ -45,7 +60,7 @@ mod tests {
 
     #[test]
     fn exponentials_of_great_numbers_do_not_overflow() {
-        assert!((log_sum_exp(&[1000.0, 1000.0]) - 1000.693_1).abs() < 1e-3);
-        assert_eq!(log_sum_exp(&[f32::NEG_INFINITY]), f32::NEG_INFINITY);
+        let softmax = LogSoftmax::of(&[1000.0, 1000.0]);
+        assert!((softmax.log_probability(1000.0) + std::f32::consts::LN_2).abs() < 1e-6);
     }
 }

@@ -3,8 +3,8 @@
 use super::Child;
 use super::Hypothesis;
 use super::Search;
+use super::greatest::LogSoftmax;
 use super::greatest::greatest;
-use super::greatest::log_sum_exp;
 
 /// A continuation that may survive.
 #[derive(Debug, Clone, Copy)]
@@ -85,11 +85,11 @@ impl Search {
                 continue;
             }
             let Some(row) = rows.next() else { continue };
-            let norm = log_sum_exp(row);
+            let softmax = LogSoftmax::of(row);
             for (token, logit) in greatest(row, self.beam) {
                 add(
                     u32::try_from(token).unwrap_or(self.ends.end),
-                    hypothesis.score + logit - norm,
+                    hypothesis.score + softmax.log_probability(logit),
                 );
             }
         }

@@ -1,0 +1,214 @@
+//! One stream of steps from one or two models at work.
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use futures_util::stream::BoxStream;
+use inferkit::Error;
+use inferkit::Result;
+use inferkit::meeting::attribute;
+use inferkit::task::DiarizationEvent;
+use inferkit::task::DiarizationResult;
+use inferkit::task::DiarizationStream;
+use inferkit::task::Segment;
+use inferkit::task::TranscriptionEvent;
+use inferkit::task::TranscriptionStream;
+
+use super::transcript::Spoken;
+
+/// One step of a transcript.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// How much of the recording is done, by the slower model.
+    Progress { done_seconds: f64, total_seconds: f64 },
+    /// A part; with speakers all parts come at the end.
+    Segment(Spoken),
+    /// Everything has been said. Always the last.
+    Done { language: String },
+}
+
+/// The steps of a transcription, with the speakers of `diarization` where there is one.
+///
+/// A segment belongs to a speaker only once both models have heard everything, since the names depend on the whole.
+pub(crate) fn steps(
+    transcription: TranscriptionStream,
+    diarization: Option<DiarizationStream>,
+    duration_seconds: f64,
+) -> BoxStream<'static, Result<Step>> {
+    let heard = transcription.map(|event| event.map(Heard::Speech));
+    let Some(diarization) = diarization else {
+        let alone =
+            heard.filter_map(move |event| async move { event.map(|event| alone(event, duration_seconds)).transpose() });
+        return alone.boxed();
+    };
+    let seen = diarization.map(|event| event.map(Heard::Speakers));
+    let mut together = Together::new(duration_seconds);
+    // Errors pass; each model ends its own stream behind one.
+    let merged = stream::select(heard.boxed(), seen.boxed()).flat_map(move |event| {
+        let steps: Vec<Result<Step>> = match event {
+            Ok(event) => together.take(event).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        };
+        stream::iter(steps)
+    });
+    let cut_short = stream::once(async { Err(Error::internal("a model ended without its last event")) });
+    // Behind the last step nobody looks, so this is seen only where that step is missing.
+    merged.chain(cut_short).boxed()
+}
+
+enum Heard {
+    Speech(TranscriptionEvent),
+    Speakers(DiarizationEvent),
+}
+
+/// A step of a transcription without speakers.
+fn alone(event: Heard, duration_seconds: f64) -> Option<Step> {
+    match event {
+        Heard::Speech(TranscriptionEvent::Progress {
+            done_seconds,
+            total_seconds,
+        }) => Some(Step::Progress {
+            done_seconds,
+            total_seconds,
+        }),
+        Heard::Speech(TranscriptionEvent::Segment(segment)) => {
+            Some(Step::Segment(Spoken::from(segment).within(duration_seconds)))
+        }
+        Heard::Speech(TranscriptionEvent::Done { language }) => Some(Step::Done { language }),
+        _ => None,
+    }
+}
+
+/// Two models at work on the same recording.
+struct Together {
+    duration_seconds: f64,
+    transcribed_seconds: f64,
+    diarized_seconds: f64,
+    segments: Vec<Segment>,
+    language: Option<String>,
+    speakers: Option<DiarizationResult>,
+}
+
+impl Together {
+    fn new(duration_seconds: f64) -> Self {
+        Self {
+            duration_seconds,
+            transcribed_seconds: 0.0,
+            diarized_seconds: 0.0,
+            segments: Vec::new(),
+            language: None,
+            speakers: None,
+        }
+    }
+
+    /// The steps that an event makes possible.
+    fn take(&mut self, event: Heard) -> Vec<Step> {
+        match event {
+            Heard::Speech(TranscriptionEvent::Progress { done_seconds, .. }) => self.transcribed_seconds = done_seconds,
+            Heard::Speech(TranscriptionEvent::Segment(segment)) => {
+                self.segments.push(segment);
+                return Vec::new();
+            }
+            Heard::Speech(TranscriptionEvent::Done { language }) => {
+                self.transcribed_seconds = self.duration_seconds;
+                self.language = Some(language);
+            }
+            Heard::Speakers(DiarizationEvent::Progress { done_seconds, .. }) => self.diarized_seconds = done_seconds,
+            Heard::Speakers(DiarizationEvent::Done(result)) => {
+                self.diarized_seconds = self.duration_seconds;
+                self.speakers = Some(result);
+            }
+            _ => return Vec::new(),
+        }
+        let mut steps = vec![Step::Progress {
+            done_seconds: self.transcribed_seconds.min(self.diarized_seconds),
+            total_seconds: self.duration_seconds,
+        }];
+        if let (Some(language), Some(speakers)) = (&self.language, &self.speakers) {
+            let parts = attribute(&self.segments, speakers).into_iter();
+            steps.extend(parts.map(|part| Step::Segment(Spoken::from(part).within(self.duration_seconds))));
+            steps.push(Step::Done {
+                language: language.clone(),
+            });
+        }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use inferkit::task::SpeakerTurn;
+
+    use super::*;
+
+    fn transcription() -> TranscriptionStream {
+        let events = [
+            TranscriptionEvent::Segment(Segment::new(0.0, 1.0, " one ")),
+            TranscriptionEvent::Progress {
+                done_seconds: 1.0,
+                total_seconds: 2.0,
+            },
+            TranscriptionEvent::Segment(Segment::new(1.0, 2.5, "two")),
+            TranscriptionEvent::Done {
+                language: "en".to_owned(),
+            },
+        ];
+        stream::iter(events.map(Ok)).boxed()
+    }
+
+    fn all(steps: BoxStream<'static, Result<Step>>) -> Vec<Result<Step>> {
+        steps.collect().now_or_never().unwrap()
+    }
+
+    fn segments(steps: &[Result<Step>]) -> Vec<(f64, &str, Option<&str>)> {
+        let segments = steps.iter().filter_map(|step| match step {
+            Ok(Step::Segment(segment)) => {
+                Some((segment.end_seconds, segment.text.as_str(), segment.speaker.as_deref()))
+            }
+            _ => None,
+        });
+        segments.collect()
+    }
+
+    #[test]
+    fn without_speakers_each_segment_comes_as_it_is_ready_and_within_the_recording() {
+        let steps = all(steps(transcription(), None, 2.0));
+        assert_eq!(segments(&steps), [(1.0, "one", None), (2.0, "two", None)]);
+        assert!(matches!(steps.last(), Some(Ok(Step::Done { language })) if language == "en"));
+    }
+
+    #[test]
+    fn with_speakers_the_slower_model_tells_the_progress_and_the_end() {
+        let turns = vec![
+            SpeakerTurn::new("SPEAKER_00", 0.0, 1.0),
+            SpeakerTurn::new("SPEAKER_01", 1.0, 2.0),
+        ];
+        let names = vec!["SPEAKER_00".to_owned(), "SPEAKER_01".to_owned()];
+        let result = DiarizationResult::new(turns.clone(), turns, names);
+        let diarization = stream::iter([Ok(DiarizationEvent::Done(result))]).boxed();
+        let found = all(steps(transcription(), Some(diarization), 2.0));
+        assert_eq!(
+            segments(&found),
+            [(1.0, "one", Some("SPEAKER_00")), (2.0, "two", Some("SPEAKER_01"))]
+        );
+        let first = found.first().and_then(|step| step.as_ref().ok());
+        assert!(
+            matches!(first, Some(Step::Progress { done_seconds, .. }) if *done_seconds < 2.0),
+            "{first:?}"
+        );
+    }
+
+    #[test]
+    fn a_model_that_fails_or_stops_short_ends_the_whole() {
+        let failing: DiarizationStream = stream::iter([Err(Error::internal("no device"))]).boxed();
+        let found = all(steps(transcription(), Some(failing), 2.0));
+        assert!(
+            found
+                .iter()
+                .any(|step| matches!(step, Err(error) if error.to_string() == "no device"))
+        );
+        let silent: DiarizationStream = stream::empty().boxed();
+        let found = all(steps(transcription(), Some(silent), 2.0));
+        assert!(found.last().is_some_and(Result::is_err), "no last step is an error");
+    }
+}

@@ -1,0 +1,268 @@
+//! From the tokens of windows to the events of a transcript, in the order of the recording.
+
+#[cfg(test)]
+mod tests;
+mod timed_segments;
+
+use std::sync::Arc;
+
+use self::timed_segments::segments;
+use super::config::SAMPLE_RATE_HZ;
+use super::plan::Cut;
+use super::plan::Plan;
+use super::plan::Timing;
+use super::text::CanaryTokenizer;
+use super::text::Character;
+use super::text::ChunkCharacters;
+use super::text::TimedText;
+use super::text::join_characters;
+use super::text::merge_chunks;
+use crate::formats::sentencepiece::SentencePiece;
+use crate::task::Segment;
+use crate::task::TimeDetail;
+use crate::task::TranscriptionEvent;
+
+/// What was heard in a window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Heard {
+    /// Tokens of the answer.
+    pub(super) tokens: Vec<u32>,
+    /// Encoder frames that count.
+    pub(super) frames: usize,
+    /// When words or tokens were spoken, where an aligner was asked.
+    pub(super) aligned: Option<Aligned>,
+}
+
+/// What an aligner found out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Aligned {
+    /// Times of words and segments.
+    Words(TimedText),
+    /// Times of single tokens, for windows that are joined.
+    Characters(Vec<Character>),
+}
+
+/// A transcript in the making.
+#[derive(Debug)]
+pub(super) struct Transcript {
+    tokenizer: Arc<CanaryTokenizer>,
+    plan: Plan,
+    timing: Timing,
+    detail: TimeDetail,
+    /// Language that is spoken, ISO 639-1.
+    language: String,
+    seconds: f64,
+    heard: Vec<Option<Heard>>,
+    /// The first window that is not told yet.
+    next: usize,
+    /// Tokens of the hour that have been told.
+    told_tokens: usize,
+}
+
+/// Tokens at the end of merged windows that the next window may still change.
+///
+/// Source: `merge`, which compares the last 24 tokens with the next window's first.
+const UNSETTLED_TOKENS: usize = 24;
+
+impl Transcript {
+    /// An empty transcript of a recording of `samples`.
+    pub(super) fn new(
+        tokenizer: Arc<CanaryTokenizer>,
+        plan: Plan,
+        (timing, detail): (Timing, TimeDetail),
+        language: String,
+        samples: usize,
+    ) -> Self {
+        Self {
+            tokenizer,
+            heard: vec![None; plan.windows.len()],
+            plan,
+            timing,
+            detail,
+            language,
+            seconds: seconds(samples),
+            next: 0,
+            told_tokens: 0,
+        }
+    }
+
+    /// Its windows.
+    pub(super) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Whether windows need an aligner, and for what.
+    pub(super) fn wants_alignment(&self) -> Option<Cut> {
+        (self.timing == Timing::Aligner).then_some(self.plan.cut)
+    }
+
+    /// Whether everything has been told.
+    pub(super) fn is_over(&self) -> bool {
+        self.next >= self.heard.len()
+    }
+
+    /// The text of a window, as the model prints it.
+    pub(super) fn text(&self, tokens: &[u32]) -> String {
+        if self.is_silence(tokens) {
+            return String::new();
+        }
+        self.tokenizer.decode(tokens)
+    }
+
+    /// Takes what was heard in a window; returns what can be said by now.
+    ///
+    /// * `aligner`: the tokenizer of the aligner, whose ids [`Aligned::Characters`] has
+    pub(super) fn push(
+        &mut self,
+        window: usize,
+        heard: Heard,
+        aligner: Option<&SentencePiece>,
+    ) -> Vec<TranscriptionEvent> {
+        if let Some(place) = self.heard.get_mut(window) {
+            *place = Some(heard);
+        }
+        let mut events = Vec::new();
+        while self.heard.get(self.next).is_some_and(Option::is_some) {
+            let told = self.tell(self.next, aligner);
+            events.extend(told.into_iter().map(TranscriptionEvent::Segment));
+            let covered = self.plan.windows.get(self.next).map_or(0, |window| window.covers.end);
+            self.next += 1;
+            events.push(TranscriptionEvent::Progress {
+                done_seconds: seconds(covered).min(self.seconds),
+                total_seconds: self.seconds,
+            });
+        }
+        if self.is_over() {
+            events.push(TranscriptionEvent::Done {
+                language: self.language.clone(),
+            });
+        }
+        events
+    }
+
+    /// The segments that window `number` completes.
+    fn tell(&mut self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
+        match (self.plan.cut, self.timing) {
+            (Cut::Overlapping, Timing::Aligner) => self.joined(number, aligner),
+            (Cut::Overlapping, Timing::None | Timing::Tokens) => self.settled(number),
+            (Cut::Whole | Cut::Fixed, Timing::None) => {
+                let tokens = self.tokens(number).to_vec();
+                self.untimed(number, &self.text(&tokens))
+            }
+            (Cut::Whole | Cut::Fixed, Timing::Tokens) => {
+                let text = TimedText::read(&self.text(self.tokens(number)));
+                if text.words.is_empty() {
+                    return self.untimed(number, &text.text);
+                }
+                // A window's frames are counted in whole encoder frames, as the original counts them.
+                let before = self.plan.windows.get(number).map_or(0, |window| window.frames.start);
+                let shifted = TimedText::join(&[(TimedText::default(), before), (text, 0)]);
+                segments(&shifted, 0.0, self.seconds, self.detail)
+            }
+            (Cut::Whole | Cut::Fixed, Timing::Aligner) => match self
+                .heard(number)
+                .and_then(|heard| heard.aligned.clone())
+            {
+                Some(Aligned::Words(text)) if !text.words.is_empty() => segments(&text, 0.0, self.seconds, self.detail),
+                // A text that does not fit the sound has no times, and is told all the same.
+                Some(_) | None => self.untimed(number, &self.text(self.tokens(number))),
+            },
+        }
+    }
+
+    /// A window's text as one segment.
+    fn untimed(&self, number: usize, text: &str) -> Vec<Segment> {
+        let covers = self.plan.windows.get(number).map(|window| window.covers.clone());
+        let (text, covers) = (text.trim(), covers.unwrap_or_default());
+        if text.is_empty() {
+            return Vec::new();
+        }
+        let end = seconds(covers.end).min(self.seconds);
+        vec![Segment::new(seconds(covers.start).min(end), end, text)]
+    }
+
+    /// What is settled of the hour's merged tokens, and not told: whole words, all of them after the hour's last window.
+    fn settled(&mut self, number: usize) -> Vec<Segment> {
+        let merged = merge_chunks(&self.hour_tokens(number));
+        let is_last = self.is_last_of_hour(number);
+        let mut end = if is_last {
+            merged.len()
+        } else {
+            merged.len().saturating_sub(UNSETTLED_TOKENS)
+        };
+        let begins_word = |token: &u32| self.tokenizer.piece(*token).is_some_and(|piece| piece.starts_with('▁'));
+        while !is_last && end > self.told_tokens && !merged.get(end).is_some_and(begins_word) {
+            end -= 1;
+        }
+        let told = self.told_tokens;
+        self.told_tokens = if is_last { 0 } else { end.max(told) };
+        let new = merged.get(told..end).unwrap_or_default();
+        let text = self.text(new);
+        self.untimed(number, &text)
+    }
+
+    /// All segments of an hour, after its last window.
+    fn joined(&self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
+        let (true, Some(aligner)) = (self.is_last_of_hour(number), aligner) else {
+            return Vec::new();
+        };
+        let chunks: Vec<ChunkCharacters> = self
+            .hour(number)
+            .filter_map(|number| self.heard(number))
+            .map(|heard| ChunkCharacters {
+                characters: match &heard.aligned {
+                    Some(Aligned::Characters(characters)) => characters.clone(),
+                    Some(Aligned::Words(_)) | None => Vec::new(),
+                },
+                frames: heard.frames,
+            })
+            .collect();
+        let ids = |chunk: &ChunkCharacters| chunk.characters.iter().map(|character| character.id).collect();
+        let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>());
+        let text = join_characters(&chunks, &merged, aligner);
+        let first = self
+            .hour(number)
+            .next()
+            .and_then(|number| self.plan.windows.get(number));
+        let start = seconds(first.map_or(0, |window| window.covers.start));
+        segments(&text, start, self.seconds, self.detail)
+    }
+
+    /// Tokens of the windows of an hour up to `number`.
+    fn hour_tokens(&self, number: usize) -> Vec<Vec<u32>> {
+        let until = self.hour(number).take_while(|other| *other <= number);
+        until.map(|number| self.tokens(number).to_vec()).collect()
+    }
+
+    /// The windows of the hour that `number` belongs to.
+    fn hour(&self, number: usize) -> impl Iterator<Item = usize> + '_ {
+        let hour = self.plan.windows.get(number).map(|window| window.hour);
+        let windows = self.plan.windows.iter().enumerate();
+        windows
+            .filter(move |(_, window)| Some(window.hour) == hour)
+            .map(|(number, _)| number)
+    }
+
+    fn is_last_of_hour(&self, number: usize) -> bool {
+        let hour = |number: usize| self.plan.windows.get(number).map(|window| window.hour);
+        hour(number) != hour(number + 1)
+    }
+
+    fn heard(&self, number: usize) -> Option<&Heard> {
+        self.heard.get(number)?.as_ref()
+    }
+
+    fn tokens(&self, number: usize) -> &[u32] {
+        let tokens = self.heard(number).map_or(&[][..], |heard| &heard.tokens);
+        if self.is_silence(tokens) { &[] } else { tokens }
+    }
+
+    /// Whether the answer says that nobody speaks.
+    fn is_silence(&self, tokens: &[u32]) -> bool {
+        matches!((tokens, self.tokenizer.special().no_speech), ([token], Some(no_speech)) if *token == no_speech)
+    }
+}
+
+fn seconds(samples: usize) -> f64 {
+    samples as f64 / SAMPLE_RATE_HZ as f64
+}

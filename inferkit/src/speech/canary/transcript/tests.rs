@@ -1,0 +1,142 @@
+use crate::audio::Spread;
+use crate::formats::nemo::NemoArchive;
+use crate::formats::yaml;
+use crate::speech::canary::plan::Window;
+use crate::speech::canary::testing::golden;
+
+use super::*;
+
+const SECOND: usize = 16_000;
+
+fn tokenizer(model: &str) -> Arc<CanaryTokenizer> {
+    let archive = NemoArchive::open(&golden(&format!("{model}.nemo"))).unwrap();
+    let config = archive.member("model_config.yaml").unwrap();
+    let tree: serde_json::Value = yaml::read("model_config.yaml", config.bytes()).unwrap();
+    Arc::new(CanaryTokenizer::read(&archive, &tree["tokenizer"]).unwrap())
+}
+
+/// A transcript of windows of ten seconds.
+fn transcript(model: &str, cut: Cut, timing: Timing, hours: &[usize]) -> Transcript {
+    let window = |(number, hour): (usize, &usize)| Window {
+        samples: 0..1,
+        frames: number * 1000..(number + 1) * 1000,
+        spread: Spread::Sample,
+        limit_frames: 1001,
+        hour: *hour,
+        covers: number * 10 * SECOND..(number + 1) * 10 * SECOND,
+    };
+    let plan = Plan {
+        cut,
+        windows: hours.iter().enumerate().map(window).collect(),
+    };
+    let samples = hours.len() * 10 * SECOND - SECOND;
+    let details = (timing, TimeDetail::Word);
+    Transcript::new(tokenizer(model), plan, details, "en".to_owned(), samples)
+}
+
+fn heard(transcript: &Transcript, text: &str) -> Heard {
+    Heard {
+        tokens: transcript.tokenizer.encode(text, "en").unwrap(),
+        frames: 125,
+        aligned: None,
+    }
+}
+
+fn texts(events: &[TranscriptionEvent]) -> Vec<(String, f64, f64)> {
+    let segment = |event: &TranscriptionEvent| match event {
+        TranscriptionEvent::Segment(segment) => {
+            Some((segment.text.clone(), segment.start_seconds, segment.end_seconds))
+        }
+        _ => None,
+    };
+    events.iter().filter_map(segment).collect()
+}
+
+#[test]
+fn windows_are_told_in_order_whichever_is_ready_first() {
+    let mut transcript = transcript("canary-180m-flash", Cut::Fixed, Timing::None, &[0, 0]);
+    let second = heard(&transcript, "the light");
+    assert_eq!(transcript.push(1, second, None), []);
+    let first = heard(&transcript, "turn on");
+    let events = transcript.push(0, first, None);
+    // The last window ends with the recording.
+    let expected = [("turn on", 0.0, 10.0), ("the light", 10.0, 19.0)];
+    assert_eq!(
+        texts(&events),
+        expected.map(|(text, start, end)| (text.to_owned(), start, end))
+    );
+    assert!(matches!(events.last(), Some(TranscriptionEvent::Done { language }) if language == "en"));
+    assert!(transcript.is_over());
+}
+
+#[test]
+fn silence_has_no_segment_and_no_text() {
+    let mut transcript = transcript("canary-180m-flash", Cut::Whole, Timing::None, &[0]);
+    let no_speech = transcript.tokenizer.special().no_speech.unwrap();
+    let silence = Heard {
+        tokens: vec![no_speech],
+        ..Heard::default()
+    };
+    let events = transcript.push(0, silence, None);
+    assert_eq!(texts(&events), []);
+    assert_eq!(events.len(), 2, "progress and the end: {events:?}");
+}
+
+#[test]
+fn overlapping_windows_are_told_word_by_word_once_the_next_cannot_change_them() {
+    let mut transcript = transcript("canary-1b-v2", Cut::Overlapping, Timing::None, &[0, 0, 1]);
+    let sentence = "the quick brown fox jumps over the lazy dog near the river. ";
+    let windows = [sentence.repeat(3), sentence.repeat(2), sentence.to_owned()];
+    let mut told = Vec::new();
+    for (number, text) in windows.iter().enumerate() {
+        let heard = heard(&transcript, text);
+        let events = transcript.push(number, heard, None);
+        told.push(
+            texts(&events)
+                .into_iter()
+                .map(|(text, ..)| text)
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
+    }
+    assert!(!told[0].is_empty() && !told[1].is_empty(), "{told:?}");
+    let tokens: Vec<Vec<u32>> = windows[..2]
+        .iter()
+        .map(|text| transcript.tokenizer.encode(text, "en").unwrap())
+        .collect();
+    let whole = transcript.tokenizer.decode(&merge_chunks(&tokens));
+    assert_eq!(format!("{} {}", told[0], told[1]), whole.trim());
+    assert_eq!(told[2], sentence.trim(), "an hour begins anew");
+}
+
+#[test]
+fn times_never_go_back_nor_beyond_the_recording_and_unknown_ones_are_those_before() {
+    let words = [("One", -1, 5), ("two.", 3, 200), ("Three", -1, -1)];
+    let timed = |(text, start, end): (&str, i64, i64)| {
+        let seconds = |frame: i64| if frame < 0 { -1.0 } else { frame as f64 * 0.08 };
+        crate::speech::canary::text::Timed {
+            text: text.to_owned(),
+            start_frame: start,
+            end_frame: end,
+            start_seconds: seconds(start),
+            end_seconds: seconds(end),
+        }
+    };
+    let segment = |text: &str| crate::speech::canary::text::Timed {
+        text: text.to_owned(),
+        ..timed(("", -1, -1))
+    };
+    let text = TimedText {
+        text: "One two. Three".to_owned(),
+        words: words.into_iter().map(timed).collect(),
+        segments: vec![segment("One two."), segment("Three")],
+    };
+    let told = segments(&text, 0.0, 10.0, TimeDetail::Word);
+    let times: Vec<_> = told
+        .iter()
+        .map(|segment| (segment.start_seconds, segment.end_seconds))
+        .collect();
+    assert_eq!(times, [(0.0, 10.0), (10.0, 10.0)]);
+    assert!((told[0].words[1].start_seconds - 0.4).abs() < 1e-9);
+    assert_eq!(segments(&text, 0.0, 10.0, TimeDetail::Segment)[0].words, []);
+}
