@@ -299,8 +299,8 @@ mod tests {
     use crate::nn::DevicePreference;
 
     fn numbers(shape: &[usize]) -> Tensor {
-        let count = u16::try_from(shape.iter().product::<usize>()).unwrap();
-        let values: Vec<f32> = (0..count).map(|i| f32::from(i * 37 % 101) / 50.0 - 1.0).collect();
+        let count = shape.iter().product::<usize>();
+        let values: Vec<f32> = (0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
         Tensor::from_vec(values, shape, &candle_core::Device::Cpu).unwrap()
     }
 

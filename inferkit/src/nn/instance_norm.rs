@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn windows_overlap_and_are_rescaled_each_for_itself() {
-        let rows = rows(&[[1.0, 0.5], [-3.0, 1.5], [2.5, 7.0], [-1.0, 0.0], [4.0, -2.0]]);
+        let rows = rows(&[[1.0, 0.5], [-3.0, 1.5], [2.5, 7.0], [-1.0, 0.0], [5.0, -2.0]]);
         let [found, expected] = devices().map(|device| {
             let norm = InstanceNorm::new(&device, vec![1.0, 0.5], vec![0.25, 0.0]).unwrap();
             let windows = PooledWindows {

@@ -8,6 +8,7 @@ use inferkit::Job;
 use inferkit::Result;
 use inferkit::audio::DecodeOptions;
 use inferkit::audio::Recording;
+use inferkit::audio::ResamplingFilter;
 use inferkit::audio::decode;
 use tokio::sync::Semaphore;
 
@@ -28,15 +29,21 @@ pub(crate) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(2 * cores))
 }
 
-/// Decodes `file`; `channel` is the one to take in place of the average.
+/// Decodes `file`; `channel` is the one to take in place of the average, `filter` brings other rates to 16 kHz.
 ///
 /// # Errors
 /// Those of [`decode`].
-pub(crate) async fn decoded(app: &App, file: File, channel: Option<usize>) -> Result<Recording> {
+pub(crate) async fn decoded(
+    app: &App,
+    file: File,
+    channel: Option<usize>,
+    filter: ResamplingFilter,
+) -> Result<Recording> {
     let place = app.decodings.clone().acquire_owned().await;
     let place = place.map_err(|_| Error::internal("the places for decoding were closed"))?;
     let mut options = DecodeOptions::default().with_max_seconds(app.config.limits.max_audio_seconds.as_secs_f64());
     options.channel = channel;
+    options.filter = filter;
     let job = Job::new();
     let waiting = CancelOnDrop(job.clone());
     let work = tokio::task::spawn_blocking(move || {

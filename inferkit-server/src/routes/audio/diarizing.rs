@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use inferkit::ModelHandle;
 use inferkit::audio::Recording;
+use inferkit::audio::ResamplingFilter;
 use inferkit::task::DiarizationStream;
 
 use super::decoding::decoded;
@@ -33,7 +34,7 @@ pub(crate) async fn diarized(
     work: Diarizing,
 ) -> Result<(Recording, DiarizationStream), ApiError> {
     let lease = async { work.diarizer.ensure_loaded_within(work.patience).await };
-    let (recording, lease) = tokio::try_join!(decoded(app, file, work.channel), lease)?;
+    let (recording, lease) = tokio::try_join!(decoded(app, file, work.channel, ResamplingFilter::Sinc), lease)?;
     let request = work.bounds.request(recording.samples.clone());
     let stream = lease.diarization()?.diarize(request).await?;
     Ok((recording, until_ended(stream, lease)))

@@ -8,6 +8,7 @@ use inferkit::Lease;
 use inferkit::ModelHandle;
 use inferkit::Result;
 use inferkit::audio::Recording;
+use inferkit::audio::ResamplingFilter;
 
 use super::decoding::decoded;
 use super::speakers::SpeakerBounds;
@@ -58,7 +59,11 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         let lease = handle.ensure_loaded_within(patience).await.map_err(of_diarizer)?;
         Ok::<_, ApiError>(Some((lease, bounds)))
     };
-    let recording = async { decoded(app, file, channel).await.map_err(ApiError::from) };
+    let recording = async {
+        decoded(app, file, channel, ResamplingFilter::Steep)
+            .await
+            .map_err(ApiError::from)
+    };
     let (recording, transcriber, diarizer) = tokio::try_join!(recording, transcriber, diarizer)?;
     let model = transcriber.transcription()?;
     let mut wishes = wishes;

@@ -1,5 +1,6 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use super::*;
 use crate::task::DiarizationEvent;
@@ -12,7 +13,7 @@ struct Fake {
 impl Diarize for Fake {
     fn diarize(&self, samples: &[f32], _: SpeakerBounds, listener: &dyn Listener) -> Result<DiarizationResult> {
         loop {
-            match self.steps.lock().unwrap().recv() {
+            match self.steps.lock().unwrap_or_else(PoisonError::into_inner).recv() {
                 Ok("progress") => listener.progress(1.0, samples.len() as f64),
                 Ok("panic") => panic!("asked for"),
                 Ok("check") => listener.check()?,

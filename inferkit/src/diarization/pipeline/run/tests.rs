@@ -71,10 +71,8 @@ fn pipeline_in(folder: &Path) -> Pipeline {
 
 fn sound(name: &str) -> Vec<f32> {
     let file = std::fs::File::open(path(&format!("audio/{name}.flac"))).unwrap();
-    decode(file, &DecodeOptions::default(), &Job::new())
-        .unwrap()
-        .samples
-        .to_vec()
+    let options = DecodeOptions::default().with_filter(ResamplingFilter::Sinc);
+    decode(file, &options, &Job::new()).unwrap().samples.to_vec()
 }
 
 fn bounds(arguments: &Value) -> Result<SpeakerBounds> {
@@ -159,9 +157,11 @@ fn check_heard(golden: &Golden, heard: &Heard, options: &Value, what: &str) {
                 + usize::try_from(at[1].as_u64().unwrap()).unwrap()
         })
         .collect();
+    let mut other_masks = vec![false; heard.active.shape()[0]];
     for (at, (found, expected)) in heard.active.values().iter().zip(golden.u8("binary")).enumerate() {
         let is_uncertain = uncertain.contains(&(at / speakers));
         assert!(u8::from(*found) == expected || is_uncertain, "{what}: activity {at}");
+        other_masks[at / speakers / frames] |= u8::from(*found) != expected;
     }
     if !golden.has("embeddings") {
         return;
@@ -170,7 +170,8 @@ fn check_heard(golden: &Golden, heard: &Heard, options: &Value, what: &str) {
     let [windows, _, width] = heard.embeddings.shape();
     // The original brings each window to 16 kHz for itself, which shows at its edges.
     let tolerance = if what.ends_with("stereo22k") { 5e-2 } else { 2e-4 };
-    for window in 0..windows {
+    // A frame that is decided otherwise is part of another mask.
+    for window in (0..windows).filter(|window| !other_masks[*window]) {
         for speaker in (0..speakers).filter(|speaker| heard.active.rows(window).any(|row| row[*speaker])) {
             let at = (window * speakers + speaker) * width;
             let found = heard.embeddings.row(window, speaker);
