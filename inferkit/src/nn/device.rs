@@ -50,6 +50,7 @@ impl Device {
     ///
     /// # Errors
     /// As [`Device::open_on`].
+    #[cfg(test)]
     pub(crate) fn open(preference: DevicePreference) -> Result<Self> {
         Self::open_on(preference, None)
     }

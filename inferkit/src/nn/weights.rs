@@ -16,7 +16,6 @@ use candle_core::DType;
 use candle_core::Tensor;
 
 use super::device::Device;
-use super::fault::device_fault;
 use super::weight::Encoding;
 use super::weight::Placement;
 use super::weight::StoredTensor;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::audio::DecodeOptions;
+use crate::audio::ResamplingFilter;
 use crate::audio::decode;
 use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;

@@ -2,6 +2,7 @@ use super::*;
 use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
 use crate::diarization::layers::golden_layers;
+use crate::nn::Device;
 use crate::nn::DevicePreference;
 
 /// `[c, t]` of a golden as `[t, c]`.

@@ -1,7 +1,7 @@
 //! Vocabularies made by hand, whose answers can be checked on paper, and files that are none.
 
-use super::super::PieceKind;
 use super::super::SentencePiece;
+use super::super::model::PieceKind;
 use super::super::testing::BPE;
 use super::super::testing::BYTE;
 use super::super::testing::CONTROL;

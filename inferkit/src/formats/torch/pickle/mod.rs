@@ -20,7 +20,6 @@ mod value;
 
 pub(super) use error::Fault;
 pub(super) use error::PickleError;
-pub(crate) use global::Global;
 pub(super) use value::Pickle;
 pub(super) use value::TensorParts;
 pub(crate) use value::Value;
