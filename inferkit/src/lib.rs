@@ -26,6 +26,10 @@ mod wrapper;
 
 pub use chat::QwenModel;
 pub use chat::QwenOptions;
+pub use diarization::DerOptions;
+pub use diarization::DiarizationError;
+pub use diarization::Pairing;
+pub use diarization::diarization_error;
 pub use doctor::Dependency;
 pub use doctor::DependencyKind;
 pub use doctor::DependencyStatus;

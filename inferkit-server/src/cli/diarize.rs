@@ -78,7 +78,7 @@ async fn diarize(app: Arc<App>, recording: std::fs::File, arguments: &DiarizeArg
 
 fn write(arguments: &DiarizeArgs, result: &DiarizationResult, duration_seconds: f64) -> Result<(), Failure> {
     if arguments.format == TurnsFormat::Rttm {
-        let lines = result.to_rttm(&recording_name(&arguments.recording));
+        let lines = result.to_rttm(&recording_name(&arguments.recording))?;
         return Ok(std::io::stdout().write_all(lines.as_bytes())?);
     }
     let turns = result.turns.iter();

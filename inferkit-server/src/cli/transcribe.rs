@@ -7,6 +7,8 @@ use std::sync::Arc;
 use clap::Args;
 use clap::ValueEnum;
 use futures_util::StreamExt;
+use inferkit::meeting::to_srt;
+use inferkit::meeting::to_vtt;
 use inferkit::task::Task;
 use inferkit::task::TimeDetail;
 use serde_json::json;
@@ -28,8 +30,6 @@ use crate::routes::audio::Transcript;
 use crate::routes::audio::Wishes;
 use crate::routes::audio::heard;
 use crate::routes::audio::pick;
-use crate::routes::audio::to_srt;
-use crate::routes::audio::to_vtt;
 use crate::routes::v1::verbose_json;
 
 /// Writes down what is said in a recording, in this process.

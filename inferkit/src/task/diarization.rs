@@ -71,7 +71,7 @@ pub struct DiarizationResult {
     pub turns: Vec<SpeakerTurn>,
     /// The same with at most one speaker at any time.
     pub exclusive_turns: Vec<SpeakerTurn>,
-    /// Labels in order of appearance.
+    /// Labels, sorted. Their numbers come from the clustering, so the first to speak need not have the first.
     pub speakers: Vec<String>,
     /// A vector for each of `speakers`, where asked for.
     pub embeddings: Vec<Vec<f32>>,
@@ -86,20 +86,6 @@ impl DiarizationResult {
             speakers,
             embeddings: Vec::new(),
         }
-    }
-
-    /// The turns as lines of RTTM for the recording `uri`, a name without spaces.
-    ///
-    /// Source: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
-    pub fn to_rttm(&self, uri: &str) -> String {
-        let line = |turn: &SpeakerTurn| {
-            let (start, length) = (turn.start_seconds, turn.end_seconds - turn.start_seconds);
-            format!(
-                "SPEAKER {uri} 1 {start:.3} {length:.3} <NA> <NA> {} <NA> <NA>\n",
-                turn.speaker
-            )
-        };
-        self.turns.iter().map(line).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 mod chat;
 mod diarization;
 mod embedding;
+mod rttm;
 mod sampling;
 mod transcription;
 
@@ -36,6 +37,8 @@ pub use diarization::SpeakerTurn;
 pub use embedding::EmbeddingModel;
 pub use embedding::EmbeddingRequest;
 pub use embedding::EmbeddingResult;
+pub use rttm::RttmTurn;
+pub use rttm::read_rttm;
 pub use sampling::Sampling;
 pub use transcription::Segment;
 pub use transcription::SegmentDecoding;

@@ -15,7 +15,6 @@ mod languages;
 mod pick;
 mod speakers;
 mod steps;
-mod subtitles;
 mod transcript;
 mod wishes;
 
@@ -29,8 +28,6 @@ pub(crate) use languages::language_name;
 pub(crate) use pick::pick;
 pub(crate) use speakers::SpeakerBounds;
 pub(crate) use steps::Step;
-pub(crate) use subtitles::to_srt;
-pub(crate) use subtitles::to_vtt;
 pub(crate) use transcript::Spoken;
 pub(crate) use transcript::SpokenWord;
 pub(crate) use transcript::Transcript;

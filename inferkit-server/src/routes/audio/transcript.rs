@@ -5,6 +5,7 @@ use futures_util::stream::BoxStream;
 use inferkit::Error;
 use inferkit::Result;
 use inferkit::meeting::AttributedSegment;
+use inferkit::meeting::Cue;
 use inferkit::task::Segment;
 use inferkit::task::SegmentDecoding;
 use inferkit::task::Word;
@@ -61,6 +62,15 @@ impl From<AttributedSegment> for Spoken {
                 .collect(),
             decoding: None,
         }
+    }
+}
+
+impl From<&Spoken> for Cue {
+    fn from(spoken: &Spoken) -> Self {
+        let segment = Segment::new(spoken.start_seconds, spoken.end_seconds, spoken.text.clone());
+        let mut cue = Self::from(&segment);
+        cue.speaker.clone_from(&spoken.speaker);
+        cue
     }
 }
 

@@ -170,7 +170,8 @@ impl DiarizationApi {
         } else {
             let result = gathered(stream).await.map_err(ApiError::from)?;
             if writer.shape.rttm {
-                DiarizeBody::Rttm(PlainText(writer.chosen(result).to_rttm("recording")))
+                let lines = writer.chosen(result).to_rttm("recording").map_err(ApiError::from)?;
+                DiarizeBody::Rttm(PlainText(lines))
             } else {
                 DiarizeBody::Whole(Json(writer.whole(result)))
             }

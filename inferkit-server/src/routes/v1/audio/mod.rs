@@ -12,6 +12,8 @@ mod stream;
 
 use std::sync::Arc;
 
+use inferkit::meeting::to_srt;
+use inferkit::meeting::to_vtt;
 use inferkit::task::Task;
 use poem::web::Data;
 use poem_openapi::ApiResponse;
@@ -42,8 +44,6 @@ use crate::routes::audio::Transcript;
 use crate::routes::audio::gathered;
 use crate::routes::audio::heard;
 use crate::routes::audio::pick;
-use crate::routes::audio::to_srt;
-use crate::routes::audio::to_vtt;
 use crate::sse::Sse;
 
 pub(crate) use self::answer::verbose_json;
