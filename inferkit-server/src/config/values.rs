@@ -282,7 +282,7 @@ mod tests {
             .set("metrics.public", &value("false"), Origin::File, "f")
             .unwrap();
         values
-            .set("limits.max_audio_bytes", &value("1"), Origin::Env, "E")
+            .set("metrics.vllm_names", &value("false"), Origin::Env, "E")
             .unwrap();
         assert_eq!(values.warnings().len(), 1);
     }

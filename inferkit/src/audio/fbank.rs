@@ -117,6 +117,7 @@ impl Fbank {
 
     /// A frame without its mean, pre-emphasised, windowed, with zeros behind.
     fn prepare(&self, source: &[f32], frame: &mut [f32]) {
+        #[expect(clippy::cast_possible_truncation, reason = "a mean, which f32 holds")]
         let mean = self.scale * (source.iter().map(|x| f64::from(*x)).sum::<f64>() / FRAME as f64) as f32;
         let mut before = source.first().map_or(0.0, |x| x * self.scale - mean);
         frame.fill(0.0);

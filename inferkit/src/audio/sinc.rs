@@ -211,7 +211,7 @@ mod tests {
         let mut resampler = SincResampler::new(44_100);
         let mut output = Vec::new();
         for _ in 0..100 {
-            resampler.push(&[0.5; 4_410], &mut output);
+            resampler.push(&vec![0.5; 4_410], &mut output);
             assert!(resampler.waiting.len() < 2_000);
             output.clear();
         }

@@ -83,14 +83,12 @@ impl BatchNorm {
         if x.dim(D::Minus1)? != channels {
             candle_core::bail!("a batch norm of {channels} channels does not fit {:?}", x.dims());
         }
-        match (&self.kernels, activation) {
-            (Some(kernels), Activation::Relu) => self.rectified(kernels, x),
-            _ => {
-                let scale = Tensor::from_slice(&self.scale, channels, x.device())?;
-                let shift = Tensor::from_slice(&self.shift, channels, x.device())?;
-                activation.apply(&x.broadcast_mul(&scale)?.broadcast_add(&shift)?)
-            }
+        if let (Some(kernels), Activation::Relu) = (&self.kernels, activation) {
+            return self.rectified(kernels, x);
         }
+        let scale = Tensor::from_slice(&self.scale, channels, x.device())?;
+        let shift = Tensor::from_slice(&self.shift, channels, x.device())?;
+        activation.apply(&x.broadcast_mul(&scale)?.broadcast_add(&shift)?)
     }
 
     fn rectified(&self, kernels: &Kernels, x: &Tensor) -> Result<Tensor> {

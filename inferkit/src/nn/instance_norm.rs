@@ -122,7 +122,9 @@ impl InstanceNorm {
         for row in window.chunks_exact(channels) {
             mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
         }
-        mean.iter_mut().for_each(|sum| *sum /= frames);
+        for sum in &mut mean {
+            *sum /= frames;
+        }
         let mut squares = vec![0.0_f64; channels];
         for row in window.chunks_exact(channels) {
             for ((sum, x), mean) in squares.iter_mut().zip(row).zip(&mean) {

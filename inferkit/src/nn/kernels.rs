@@ -110,7 +110,9 @@ mod tests {
     fn every_piece_is_written_once_the_last_one_being_shorter() {
         let mut out = vec![0.0; 7];
         write_pieces(&Pool::new(2), &mut out, 3, |number, piece| {
-            piece.iter_mut().for_each(|value| *value += [1.0, 2.0, 3.0][number]);
+            for value in piece {
+                *value += [1.0, 2.0, 3.0][number];
+            }
         });
         assert_eq!(out, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0]);
     }

@@ -68,27 +68,24 @@ impl Bilstm {
     /// When there are none, or their shapes do not follow one another.
     pub(crate) fn new(device: &Device, layers: &[Vec<LstmWeights>]) -> Result<Self> {
         let hidden = check(layers)?;
-        let form = match device.kernels() {
-            Some(kernels) => {
-                let pack = |direction: &LstmWeights| PackedDirection::new(kernels, direction, hidden);
-                let layers = layers.iter().map(|layer| layer.iter().map(pack).collect());
-                Form::Packed(Arc::new(layers.collect::<Result<_>>()?), kernels.clone())
-            }
-            None => {
-                let place = |direction: &LstmWeights| -> Result<[Tensor; 3]> {
-                    let turned = |weight: &Tensor| {
-                        weight
-                            .to_dtype(DType::F32)?
-                            .t()?
-                            .contiguous()?
-                            .to_device(device.candle())
-                    };
-                    let bias = Tensor::from_slice(&direction.bias, direction.bias.len(), device.candle())?;
-                    Ok([turned(&direction.input)?, turned(&direction.recurrent)?, bias])
+        let form = if let Some(kernels) = device.kernels() {
+            let pack = |direction: &LstmWeights| PackedDirection::new(kernels, direction, hidden);
+            let layers = layers.iter().map(|layer| layer.iter().map(pack).collect());
+            Form::Packed(Arc::new(layers.collect::<Result<_>>()?), kernels.clone())
+        } else {
+            let place = |direction: &LstmWeights| -> Result<[Tensor; 3]> {
+                let turned = |weight: &Tensor| {
+                    weight
+                        .to_dtype(DType::F32)?
+                        .t()?
+                        .contiguous()?
+                        .to_device(device.candle())
                 };
-                let layers = layers.iter().map(|layer| layer.iter().map(place).collect());
-                Form::Tensors(layers.collect::<Result<_>>()?)
-            }
+                let bias = Tensor::from_slice(&direction.bias, direction.bias.len(), device.candle())?;
+                Ok([turned(&direction.input)?, turned(&direction.recurrent)?, bias])
+            };
+            let layers = layers.iter().map(|layer| layer.iter().map(place).collect());
+            Form::Tensors(layers.collect::<Result<_>>()?)
         };
         Ok(Self { hidden, form })
     }

@@ -36,13 +36,11 @@ pub(crate) fn steps(
 ) -> BoxStream<'static, Result<Step>> {
     let heard = transcription.map(|event| event.map(Heard::Speech));
     let Some(diarization) = diarization else {
-        let alone =
-            heard.filter_map(move |event| async move { event.map(|event| alone(event, duration_seconds)).transpose() });
-        return alone.boxed();
+        let mapped = heard.map(move |event| event.map(|event| alone(event, duration_seconds)).transpose());
+        return to_the_end(mapped.filter_map(std::future::ready).boxed());
     };
     let seen = diarization.map(|event| event.map(Heard::Speakers));
     let mut together = Together::new(duration_seconds);
-    // Errors pass; each model ends its own stream behind one.
     let merged = stream::select(heard.boxed(), seen.boxed()).flat_map(move |event| {
         let steps: Vec<Result<Step>> = match event {
             Ok(event) => together.take(event).into_iter().map(Ok).collect(),
@@ -50,9 +48,19 @@ pub(crate) fn steps(
         };
         stream::iter(steps)
     });
-    let cut_short = stream::once(async { Err(Error::internal("a model ended without its last event")) });
-    // Behind the last step nobody looks, so this is seen only where that step is missing.
-    merged.chain(cut_short).boxed()
+    to_the_end(merged.boxed())
+}
+
+/// The same steps up to the last or to the first error; an error in place of a last step that is missing.
+fn to_the_end(steps: BoxStream<'static, Result<Step>>) -> BoxStream<'static, Result<Step>> {
+    stream::unfold(Some(steps), |steps| async move {
+        let mut steps = steps?;
+        let cut_short = || Err(Error::internal("a model ended without its last event"));
+        let step = steps.next().await.unwrap_or_else(cut_short);
+        let goes_on = matches!(step, Ok(Step::Progress { .. } | Step::Segment(_)));
+        Some((step, goes_on.then_some(steps)))
+    })
+    .boxed()
 }
 
 enum Heard {
@@ -203,9 +211,8 @@ mod tests {
         let failing: DiarizationStream = stream::iter([Err(Error::internal("no device"))]).boxed();
         let found = all(steps(transcription(), Some(failing), 2.0));
         assert!(
-            found
-                .iter()
-                .any(|step| matches!(step, Err(error) if error.to_string() == "no device"))
+            matches!(found.last(), Some(Err(error)) if error.to_string() == "no device"),
+            "{found:?}"
         );
         let silent: DiarizationStream = stream::empty().boxed();
         let found = all(steps(transcription(), Some(silent), 2.0));

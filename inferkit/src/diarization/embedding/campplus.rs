@@ -112,7 +112,7 @@ impl CamPlusPlus {
     /// The vector of features `[1, t, m]`, which are centred.
     pub(super) fn vector(&self, features: &Tensor) -> Result<Vec<f32>> {
         let run = || -> candle_core::Result<Vec<f32>> {
-            let statistics = self.statistics(&self.frames(features)?)?;
+            let statistics = Self::statistics(&self.frames(features)?)?;
             let vector = self
                 .dense
                 .forward_sequences(&statistics.unsqueeze(0)?, Activation::Identity)?;
@@ -133,7 +133,7 @@ impl CamPlusPlus {
     }
 
     /// Mean and unbiased deviation over time: `[1, t, c]` to `[1, 2 c]`.
-    fn statistics(&self, frames: &Tensor) -> Tensors {
+    fn statistics(frames: &Tensor) -> Tensors {
         let mean = frames.mean_keepdim(1)?;
         let count = frames.dim(1)?;
         let deviation = if count == 1 {

@@ -24,7 +24,7 @@ pub(in crate::diarization) struct Embedder {
 #[derive(Debug, Clone)]
 enum Network {
     WeSpeaker(ResNet),
-    CamPlusPlus(CamPlusPlus),
+    CamPlusPlus(Box<CamPlusPlus>),
 }
 
 /// One window and the masks of those who speak in it.
@@ -70,7 +70,7 @@ impl Embedder {
         };
         Ok(Self {
             fbank: Fbank::new(options),
-            network: Network::CamPlusPlus(CamPlusPlus::new(layers)?),
+            network: Network::CamPlusPlus(Box::new(CamPlusPlus::new(layers)?)),
             device: layers.device().candle().clone(),
             batch: layers.device().images_at_once(),
         })
@@ -109,9 +109,9 @@ impl Embedder {
     /// [`crate::Error::Internal`] or [`crate::Error::Unavailable`] as the device fails.
     pub(in crate::diarization) fn embed(&self, windows: Vec<MaskedWindow>) -> Result<Vec<Vec<Vec<f32>>>> {
         let mut windows = windows;
-        windows
-            .iter_mut()
-            .for_each(|window| centre(&mut window.features, self.fbank.mel_bins()));
+        for window in &mut windows {
+            centre(&mut window.features, self.fbank.mel_bins());
+        }
         match &self.network {
             Network::WeSpeaker(network) => self.by_trunk(network, &windows),
             Network::CamPlusPlus(network) => {

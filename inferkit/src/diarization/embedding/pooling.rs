@@ -54,7 +54,9 @@ impl TrunkFrames<'_> {
             for (frame, weight) in weighted() {
                 mean.iter_mut().zip(frame).for_each(|(sum, x)| *sum += x * weight);
             }
-            mean.iter_mut().for_each(|sum| *sum /= total);
+            for sum in &mut mean {
+                *sum /= total;
+            }
             for (frame, weight) in weighted() {
                 for ((sum, x), mean) in square.iter_mut().zip(frame).zip(&mean) {
                     *sum += (x - mean) * (x - mean) * weight;

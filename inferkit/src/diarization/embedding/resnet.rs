@@ -105,7 +105,9 @@ impl ResNet {
                 frames: time,
                 channels,
             };
-            masks.iter().for_each(|mask| statistics.extend(frames.weighted(mask)));
+            for mask in masks {
+                statistics.extend(frames.weighted(mask));
+            }
         }
         let mut vectors = self
             .embed(statistics, 2 * channels * height, frames.device())?

@@ -50,7 +50,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             max_queued: 16,
-            queue_timeout: Duration::from_secs(600),
+            queue_timeout: Duration::from_mins(10),
         }
     }
 }

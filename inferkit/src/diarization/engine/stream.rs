@@ -50,20 +50,18 @@ async fn next(reader: Reader, queue_timeout: Duration) -> Option<(Result<Diariza
     let mut inlet = match reader {
         Reader::Over => return None,
         Reader::Reading(inlet) => inlet,
-        Reader::Waiting(begun, inlet) => match tokio::time::timeout(queue_timeout, begun).await {
+        Reader::Waiting(begun, inlet) => {
             // An engine that ended says so as the next event, or by its absence.
-            Ok(_) => inlet,
-            Err(_) => {
+            if tokio::time::timeout(queue_timeout, begun).await.is_err() {
                 let message = format!(
                     "the recording waited for {} s and other recordings are still ahead; try again later",
                     queue_timeout.as_secs()
                 );
-                return Some((
-                    Err(Error::unavailable(UnavailableFault::QueueTimeout, message)),
-                    Reader::Over,
-                ));
+                let error = Error::unavailable(UnavailableFault::QueueTimeout, message);
+                return Some((Err(error), Reader::Over));
             }
-        },
+            inlet
+        }
     };
     match inlet.recv().await {
         Some(Ok(event @ DiarizationEvent::Progress { .. })) => Some((Ok(event), Reader::Reading(inlet))),

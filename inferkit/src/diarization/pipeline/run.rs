@@ -194,13 +194,12 @@ impl<'a> Stretch<'a> {
     fn new(samples: &'a [f32], starts: &[usize], window: usize) -> Self {
         let first = starts.first().copied().unwrap_or(0);
         let end = starts.last().copied().unwrap_or(0) + window;
-        let samples = match samples.get(first..end) {
-            Some(part) => Cow::Borrowed(part),
-            None => {
-                let mut padded = samples.get(first..).unwrap_or_default().to_vec();
-                padded.resize(end - first, 0.0);
-                Cow::Owned(padded)
-            }
+        let samples = if let Some(part) = samples.get(first..end) {
+            Cow::Borrowed(part)
+        } else {
+            let mut padded = samples.get(first..).unwrap_or_default().to_vec();
+            padded.resize(end - first, 0.0);
+            Cow::Owned(padded)
         };
         Self { samples, first }
     }

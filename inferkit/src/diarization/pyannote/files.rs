@@ -41,12 +41,11 @@ pub(super) fn inventory(source: &Source, hub: &Hub) -> Result<FileInventory> {
             Need::Here(path) => (path.clone(), Some(path.clone())),
             Need::Repository { source: of, file } => (shown(source, of, file), repository_file(hub, of, file)?),
         };
-        match file.filter(|file| file.is_file()) {
-            Some(file) => files.push(present(&file, &shown)),
-            None => {
-                complete = false;
-                files.push(ModelFile::missing(shown, None));
-            }
+        if let Some(file) = file.filter(|file| file.is_file()) {
+            files.push(present(&file, &shown));
+        } else {
+            complete = false;
+            files.push(ModelFile::missing(shown, None));
         }
     }
     Ok(FileInventory::new(files, complete))

@@ -113,7 +113,9 @@ fn log_softmax(row: &mut [f32]) {
     let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f32 = row.iter().map(|x| (x - greatest).exp()).sum();
     let norm = greatest + sum.ln();
-    row.iter_mut().for_each(|x| *x -= norm);
+    for x in row {
+        *x -= norm;
+    }
 }
 
 /// Layers within one module (`weight_ih_l3`), or one module a layer (`3.weight_ih_l0`).

@@ -51,7 +51,7 @@ async fn text_formats_have_their_own_content_types() {
         (
             "vtt",
             "text/vtt; charset=utf-8",
-            "WEBVTT\n\n00:00:00.000 --> 00:00:01.100\npart 0\n\n00:00:01.000 --> 00:00:02.000\npart 1\n\n",
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.100\npart 0\n\n00:00:01.000 --> 00:00:02.000\npart 1\n",
         ),
     ] {
         let response = send(TRANSCRIPTIONS, form(&[("response_format", format)])).await;

@@ -184,7 +184,9 @@ fn check_heard(golden: &Golden, heard: &Heard, options: &Value, what: &str) {
 
 fn check(repository: &str, name: &str, files: &[&str]) {
     let pipeline = pipeline(repository);
-    files.iter().for_each(|file| check_file(&pipeline, name, file));
+    for file in files {
+        check_file(&pipeline, name, file);
+    }
 }
 
 const SHORT: [&str; 5] = ["short", "exact10", "tail12", "silence", "stereo22k"];

@@ -87,7 +87,7 @@ fn a_window_beyond_the_recording_is_an_error() {
     let device = Device::open(DevicePreference::Cpu).unwrap();
     let network = SincNet::new(&golden_layers("pyannote/segmentation-3.0", &device).at("sincnet"), 10).unwrap();
     let windows = SoundWindows {
-        samples: &[0.0; 5_000],
+        samples: &vec![0.0; 5_000],
         starts: &[1_001],
         window: 4_000,
     };

@@ -55,8 +55,10 @@ fn the_published_networks_give_the_turns_and_the_error_rate_of_the_original() {
         .unwrap();
     let reference = read_rttm(&std::fs::read_to_string(folder.join("sample.rttm")).unwrap()).unwrap();
     let reference: Vec<SpeakerTurn> = reference.into_iter().map(|line| line.turn).collect();
-    let mut options = DerOptions::default();
-    options.evaluated = vec![(0.0, 30.0)];
+    let options = DerOptions {
+        evaluated: vec![(0.0, 30.0)],
+        ..DerOptions::default()
+    };
     let error = diarization_error(&reference, &result.turns, &options);
     let wrong = error.missed_seconds + error.false_alarm_seconds + error.confusion_seconds;
     assert!((wrong / error.total_seconds - 0.0521).abs() < 5e-5, "{error:?}");
