@@ -73,15 +73,6 @@ impl From<AttributedSegment> for Spoken {
     }
 }
 
-impl From<&Spoken> for Cue {
-    fn from(spoken: &Spoken) -> Self {
-        let segment = Segment::new(spoken.start_seconds, spoken.end_seconds, spoken.text.clone());
-        let mut cue = Self::from(&segment);
-        cue.speaker.clone_from(&spoken.speaker);
-        cue
-    }
-}
-
 impl Spoken {
     /// The same with times inside of a recording that long; a model may see its end a frame later.
     pub(crate) fn within(mut self, duration_seconds: f64) -> Self {

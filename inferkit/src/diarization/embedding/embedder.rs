@@ -23,7 +23,7 @@ pub(in crate::diarization) struct Embedder {
 
 #[derive(Debug, Clone)]
 enum Network {
-    WeSpeaker(ResNet),
+    WeSpeaker(Box<ResNet>),
     CamPlusPlus(Box<CamPlusPlus>),
 }
 
@@ -52,7 +52,7 @@ impl Embedder {
         };
         Ok(Self {
             fbank: Fbank::new(options),
-            network: Network::WeSpeaker(ResNet::new(&layers.at("resnet"))?),
+            network: Network::WeSpeaker(Box::new(ResNet::new(&layers.at("resnet"))?)),
             device: layers.device().candle().clone(),
             batch: layers.device().images_at_once(),
         })
