@@ -129,17 +129,33 @@ fn load(shape: Shape) -> Networks {
     Networks::load(&config, &shape, &loading, device.block_size()).unwrap()
 }
 
-/// Seconds that `work` takes.
+/// Runs `work` and prints how long it took: by the clock, and of processor time of all threads, which other work on the
+/// machine does not stretch.
 fn timed<T>(name: &str, of_seconds: f64, work: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
+    let (start, computing) = (Instant::now(), computing_seconds());
     let done = work();
     let seconds = start.elapsed().as_secs_f64();
+    let computed = computing_seconds() - computing;
     println!(
-        "{name}: {:.1} ms, {:.0} times real time",
+        "{name}: {:.0} ms, {:.0} times real time; processor {:.0} ms",
         seconds * 1e3,
-        of_seconds / seconds
+        of_seconds / seconds,
+        computed * 1e3
     );
     done
+}
+
+/// Processor time that this process has taken, where Linux says so.
+fn computing_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(") ").next().unwrap_or_default().split(' ');
+    // User and system time, fields 14 and 15 of proc(5), in hundredths.
+    fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }
 
 #[test]
