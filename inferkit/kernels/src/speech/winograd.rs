@@ -62,7 +62,7 @@ impl WinogradConv2d {
     pub fn pack(pool: &Pool, isa: Isa, channels: usize, weight: &[f32], bias: &[f32]) -> Result<Self, PackError> {
         let n = bias.len();
         assert_eq!(weight.len(), n * channels * 9, "nine taps for each pair of channels");
-        let mut matrices = vec![Vec::with_capacity(4 * n * channels); POSITIONS];
+        let mut matrices = vec![Vec::new(); POSITIONS];
         for taps in weight.as_chunks::<9>().0 {
             for (matrix, value) in matrices.iter_mut().zip(transform_weight(taps)) {
                 matrix.extend_from_slice(&value.to_le_bytes());

@@ -1,9 +1,9 @@
 //! The three transforms: of taps, of pixels, of products.
 
 use super::{IN, OUT, POSITIONS};
+use crate::Activation;
 use crate::gemm::activate;
 use crate::simd::{Simd, float_tiers};
-use crate::{Activation, Isa};
 
 /// Which tiles of which maps.
 #[derive(Debug, Clone, Copy)]
