@@ -56,8 +56,8 @@ impl App {
         let platform = Platform::start(&config, env)?;
         let registry = ModelRegistry::builder().build()?;
         for (key, settings) in &config.models {
-            let (wrapper, policy) = families::wrapper(&config, settings, &platform.hub);
-            registry.register(key.clone(), wrapper, policy).await?;
+            let wrapper = families::wrapper(&config, settings, &platform.hub)?;
+            registry.register(key.clone(), wrapper, settings.policy.clone()).await?;
         }
         Ok(Self::with_registry(config, registry, platform))
     }

@@ -129,10 +129,13 @@ fn a_demo_model_takes_the_place_of_the_hub() {
     let folder = tempfile::tempdir().unwrap();
     let demo = folder.path().join("demo/qwen");
     std::fs::create_dir_all(&demo).unwrap();
+    std::fs::create_dir_all(folder.path().join("demo/whisper")).unwrap();
     let env = [("INFERKIT_STORAGE__MODELS_DIR", folder.path().to_str().unwrap())];
     let config = read("", &env).unwrap();
     assert_eq!(config.models["qwen"].source, Source::path(demo));
     assert_eq!(config.models["canary"].source, Source::hub("nvidia/canary-1b-v2"));
+    assert_eq!(config.models["whisper"].family, "whisper");
+    assert!(!read("", &[]).unwrap().models.contains_key("whisper"), "only the demo has one");
     let env = [env[0], ("INFERKIT_MODELS__QWEN__SOURCE", "a/b")];
     assert_eq!(
         read("", &env).unwrap().models["qwen"].source,
