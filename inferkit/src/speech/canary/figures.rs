@@ -58,7 +58,8 @@ impl TensorSource for Shape {
                 .wrapping_add(1_442_695_040_888_963_407);
             let number = ((state >> 40) as f32 / 8_388_608.0 - 1.0) * scale;
             // A real filter covers a few lines of the spectrum, and windows next to one another.
-            let is_far = name.ends_with(".fb") && !(0..8).contains(&(index % 257).wrapping_sub(2 * (index / 257)));
+            let is_far =
+                name.ends_with("featurizer.fb") && !(0..8).contains(&(index % 257).wrapping_sub(2 * (index / 257)));
             let number = match (positive, is_far) {
                 (true, _) => 1.0,
                 (false, true) => 0.0,
