@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("Q5_K", Format::Q5K, Precision::F32),
         ("Q6_K", Format::Q6K, Precision::F32),
         ("F32", Format::F32, Precision::F32),
+        ("F16 x f32", Format::F16Exact, Precision::F32),
         ("BF16 x bf16", Format::Bf16, Precision::Bf16),
         ("BF16 x f32", Format::Bf16, Precision::F32),
     ] {

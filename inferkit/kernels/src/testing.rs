@@ -61,7 +61,7 @@ impl Random {
                 Format::Q6K => half(self, block, 208, 0.0005),
                 Format::F32 | Format::F32AsBf16 => block.copy_from_slice(&self.unit().to_le_bytes()),
                 Format::Bf16 => block.copy_from_slice(&bf16::from_f32(self.unit()).to_le_bytes()),
-                Format::F16 | Format::F16AsF32 => block.copy_from_slice(&f16::from_f32(self.unit()).to_le_bytes()),
+                Format::F16 | Format::F16Exact => block.copy_from_slice(&f16::from_f32(self.unit()).to_le_bytes()),
             }
         }
         bytes

@@ -9,7 +9,8 @@
 //!
 //! | format | kept as | bits per weight |
 //! |---|---|---|
-//! | F32, F16 as F32 | f32 | 32 |
+//! | F32 | f32 | 32 |
+//! | F16 exact | f16 | 16 |
 //! | BF16, F16, F32 as BF16 | bf16 | 16 |
 //! | Q8_0, Q5_0 | 8-bit quants, one f16 scale for 32 | 8.5 |
 //! | Q5_1 | 8-bit quants, one f16 scale and one f16 minimum for 32 | 9 |
@@ -83,7 +84,7 @@ impl PackedWeight {
             let first = panel * layout.panel;
             let rows = &bytes[first * row_bytes..(first + layout.panel).min(n) * row_bytes];
             match layout.kind {
-                Kind::F32 | Kind::Bf16 => float::pack_panel(format, &layout, rows, row_bytes, target),
+                Kind::F32 | Kind::F16 | Kind::Bf16 => float::pack_panel(format, &layout, rows, row_bytes, target),
                 Kind::Q8 | Kind::Q8Min | Kind::Q4 | Kind::Q4Min => {
                     quantized::pack_short(format, &layout, rows, row_bytes, target);
                 }

@@ -136,7 +136,7 @@ impl Placement {
 const fn packed_format(encoding: Encoding) -> Option<Format> {
     Some(match encoding {
         Encoding::Plain(DType::F32) => Format::F32,
-        Encoding::Plain(DType::F16) => Format::F16AsF32,
+        Encoding::Plain(DType::F16) => Format::F16Exact,
         Encoding::Plain(DType::BF16) => Format::Bf16,
         Encoding::Blocks(GgmlDType::Q4_0) => Format::Q4_0,
         Encoding::Blocks(GgmlDType::Q4_1) => Format::Q4_1,

@@ -6,10 +6,12 @@ usage: texts.py MODEL RECORDING... > texts.json
 Needs torch, transformers and soundfile. MODEL is the folder that `scripts/fetch_demo_models.py whisper` makes. `text` is long
 form decoding as the original does it: times, text before as prompt, temperatures where a text is not believed. `plain` is what
 `generate` gives without options: one pass without times. Words of reference are those that the recordings' own descriptions
-name; they stand in this file, since they belong to several folders.
+name; they stand in this file, since they belong to several folders. `errors` counts words that `text` has wrong, of `words`,
+without case and punctuation.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -26,6 +28,20 @@ REFERENCES = {
     "b_en": "The quick brown fox jumps over the lazy dog near the river.",
     "t_en": "Go.",
 }
+
+
+def words(text: str) -> list[str]:
+    return re.sub(r"[^a-z0-9' ]", " ", text.lower()).split()
+
+
+def word_errors(reference: list[str], found: list[str]) -> int:
+    """Words to replace, leave out and put in."""
+    costs = list(range(len(found) + 1))
+    for index, word in enumerate(reference, 1):
+        before, costs = costs, [index]
+        for place, other in enumerate(found, 1):
+            costs.append(min(before[place] + 1, costs[-1] + 1, before[place - 1] + (word != other)))
+    return costs[-1]
 
 
 def main() -> None:
@@ -47,8 +63,10 @@ def main() -> None:
             greedy = decode(model.generate(features, temperature=0.0, **long_form))
             fallback = decode(model.generate(features, temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), **long_form))
             plain = decode(model.generate(features))
-        texts.append({"recording": path.name, "text": greedy, "is_drawn": greedy != fallback, "plain": plain,
-                      "reference": REFERENCES.get(path.stem)})
+        texts.append({"recording": path.name, "text": greedy, "is_drawn": greedy != fallback, "plain": plain})
+        if reference := REFERENCES.get(path.stem):
+            texts[-1] |= {"reference": reference, "words": len(words(reference)),
+                          "errors": word_errors(words(reference), words(greedy))}
         print(texts[-1], file=sys.stderr)
     json.dump({"texts": texts}, sys.stdout, ensure_ascii=False, indent=1)
     print()

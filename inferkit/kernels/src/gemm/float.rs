@@ -1,4 +1,4 @@
-//! Tiles of plain numbers: f32 or bfloat16 weights.
+//! Tiles of plain numbers: f32, half-precision or bfloat16 weights.
 //!
 //! A tile of R rows by a whole panel keeps all its sums in registers: 6 rows by 64 columns are 24 of the 32 registers of
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
@@ -12,6 +12,10 @@ float_tiers! {
     pub(super) fn f32_block(block: &Block) = f32_tiles;
 }
 float_tiers! {
+    /// Half-precision weights, f32 activations: the sums are those of weights that were widened before.
+    pub(super) fn f16_block(block: &Block) = f16_tiles;
+}
+float_tiers! {
     /// bfloat16 weights, f32 activations.
     pub(super) fn bf16_block(block: &Block) = bf16_tiles;
 }
@@ -23,6 +27,17 @@ unsafe fn f32_tiles<S: Simd>(block: &Block) {
             f32_tile::<S, R, 4>(block, at)
         } else {
             f32_tile::<S, R, 2>(block, at)
+        }
+    });
+}
+
+#[inline(always)]
+unsafe fn f16_tiles<S: Simd>(block: &Block) {
+    for_tiles!(block, 6, |at, R| {
+        if block.panel == 4 * S::LANES {
+            f16_tile::<S, R, 4>(block, at)
+        } else {
+            f16_tile::<S, R, 2>(block, at)
         }
     });
 }
@@ -81,6 +96,27 @@ unsafe fn f32_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: u
         let mut w = [S::splat(0.0); V];
         for v in 0..V {
             w[v] = S::load(weights.add(v * S::LANES));
+        }
+        for r in 0..R {
+            let a = S::splat(*rows[r].add(k));
+            for v in 0..V {
+                sums[r][v] = S::fma(a, w[v], sums[r][v]);
+            }
+        }
+        weights = weights.add(V * S::LANES);
+    }
+    end::<S, R, V>(block, at, &sums);
+}
+
+#[inline(always)]
+unsafe fn f16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) {
+    let rows = row_pointers::<R>(block, at);
+    let mut weights = block.weights.cast::<u16>();
+    let mut sums = begin::<S, R, V>(block, at);
+    for k in 0..block.k_len {
+        let mut w = [S::splat(0.0); V];
+        for v in 0..V {
+            w[v] = S::load_f16(weights.add(v * S::LANES));
         }
         for r in 0..R {
             let a = S::splat(*rows[r].add(k));

@@ -161,6 +161,7 @@ fn multiply(
     let (form, kernel, slice): (Form, Kernel, usize) = match (layout.kind, prepared.rounded, prepared.int8) {
         (Kind::Bf16, Some(rounded), _) => (rounded, rounded_kernel(prepared.isa), 1024),
         (Kind::F32, ..) => (prepared.plain, float::f32_block, 512),
+        (Kind::F16, ..) => (prepared.plain, float::f16_block, 512),
         (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
         (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
         (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),

@@ -25,7 +25,7 @@ fn value(format: Format, b: &[u8], i: usize) -> f32 {
         Format::F32AsBf16 => bf16::from_f32(f32::from_le_bytes([b[0], b[1], b[2], b[3]])).to_f32(),
         Format::Bf16 => bf16::from_le_bytes([b[0], b[1]]).to_f32(),
         Format::F16 => bf16::from_f32(half(b, 0)).to_f32(),
-        Format::F16AsF32 => half(b, 0),
+        Format::F16Exact => half(b, 0),
         Format::Q8_0 => half(b, 0) * f32::from(b[2 + i] as i8),
         Format::Q4_0 => half(b, 0) * (f32::from(nibble(&b[2..], i)) - 8.0),
         Format::Q4_1 => half(b, 0) * f32::from(nibble(&b[4..], i)) + half(b, 2),

@@ -13,14 +13,10 @@ pub(super) fn pack_panel(format: Format, layout: &Layout, rows: &[u8], row_bytes
                 bf16::from_f32_const(f32::from_le_bytes(x)).to_le_bytes()
             });
         }
-        Format::F16AsF32 => {
-            pack(layout, rows, row_bytes, target, |x: [u8; 2]| {
-                f16::from_le_bytes(x).to_f32_const().to_le_bytes()
-            });
-        }
         Format::F16 => pack(layout, rows, row_bytes, target, |x: [u8; 2]| {
             bf16::from_f32_const(f16::from_le_bytes(x).to_f32_const()).to_le_bytes()
         }),
+        Format::Bf16 | Format::F16Exact => pack(layout, rows, row_bytes, target, |x: [u8; 2]| x),
         // The other formats are packed in `quantized`.
         _ => debug_assert!(false, "{format:?} is no format of plain numbers"),
     }
@@ -59,7 +55,7 @@ fn pack<const FROM: usize, const TO: usize>(
     target: &mut [u8],
     convert: impl Fn([u8; FROM]) -> [u8; TO],
 ) {
-    debug_assert!(matches!(layout.kind, Kind::F32 | Kind::Bf16));
+    debug_assert!(matches!(layout.kind, Kind::F32 | Kind::F16 | Kind::Bf16));
     let (target, _) = target.as_chunks_mut::<TO>();
     let k = row_bytes / FROM;
     for start in (0..k).step_by(STRIP) {

@@ -18,8 +18,8 @@ pub enum Format {
     Bf16,
     /// Half-precision floats, kept as bfloat16: three of eleven significant bits are rounded away.
     F16,
-    /// Half-precision floats, kept exactly, in twice the memory.
-    F16AsF32,
+    /// Half-precision floats, kept as they are.
+    F16Exact,
     /// 32 signed bytes and a scale.
     Q8_0,
     /// 32 values of 4 bits, offset 8, and a scale.
@@ -45,7 +45,7 @@ impl Format {
         Self::F32AsBf16,
         Self::Bf16,
         Self::F16,
-        Self::F16AsF32,
+        Self::F16Exact,
         Self::Q8_0,
         Self::Q4_0,
         Self::Q4_1,
@@ -60,7 +60,7 @@ impl Format {
     pub fn block(self) -> (usize, usize) {
         match self {
             Self::F32 | Self::F32AsBf16 => (1, 4),
-            Self::Bf16 | Self::F16 | Self::F16AsF32 => (1, 2),
+            Self::Bf16 | Self::F16 | Self::F16Exact => (1, 2),
             Self::Q8_0 => (32, 34),
             Self::Q4_0 => (32, 18),
             Self::Q4_1 => (32, 20),
@@ -75,7 +75,8 @@ impl Format {
     /// What it is kept as.
     pub(super) fn kind(self) -> Kind {
         match self {
-            Self::F32 | Self::F16AsF32 => Kind::F32,
+            Self::F32 => Kind::F32,
+            Self::F16Exact => Kind::F16,
             Self::F32AsBf16 | Self::Bf16 | Self::F16 => Kind::Bf16,
             Self::Q8_0 | Self::Q5_0 => Kind::Q8,
             Self::Q5_1 => Kind::Q8Min,
@@ -113,7 +114,7 @@ impl fmt::Display for Format {
         f.write_str(match self {
             Self::F32 | Self::F32AsBf16 => "F32",
             Self::Bf16 => "BF16",
-            Self::F16 | Self::F16AsF32 => "F16",
+            Self::F16 | Self::F16Exact => "F16",
             Self::Q8_0 => "Q8_0",
             Self::Q4_0 => "Q4_0",
             Self::Q4_1 => "Q4_1",

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! F32     [k][p] f32
+//! F16     [k][p] f16
 //! Bf16    [k/2][p][2] bf16
 //! Q8      for each 32 k:   [p] f16 scale · stream
 //! Q8Min   for each 32 k:   [p] f16 scale · [p] f16 minimum · stream
@@ -24,6 +25,7 @@ use crate::{Isa, Tier};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     F32,
+    F16,
     Bf16,
     Q8,
     Q8Min,
@@ -59,7 +61,7 @@ impl Layout {
             (false, _) => 16,
         };
         match kind {
-            Kind::F32 => Self {
+            Kind::F32 | Kind::F16 => Self {
                 kind,
                 panel: numbers,
                 group: 1,
@@ -84,6 +86,7 @@ impl Layout {
     pub(crate) fn block(&self) -> (usize, usize) {
         let (values, bytes_per_row) = match self.kind {
             Kind::F32 => (1, 4),
+            Kind::F16 => (1, 2),
             Kind::Bf16 => (2, 4),
             Kind::Q8 => (32, 34),
             Kind::Q8Min => (32, 36),
@@ -109,7 +112,7 @@ impl Layout {
 
     /// Whether products use 8-bit activations.
     pub(crate) fn is_quantized(&self) -> bool {
-        !matches!(self.kind, Kind::F32 | Kind::Bf16)
+        !matches!(self.kind, Kind::F32 | Kind::F16 | Kind::Bf16)
     }
 
     /// Where in a stream of 32 k the value `k` of row `row` stands.

@@ -10,6 +10,7 @@ pub(super) fn read(layout: &Layout, panel: &[u8], row: usize, out: &mut [f32]) {
     for (out, block) in out.chunks_mut(values).zip(panel.chunks_exact(bytes)) {
         match layout.kind {
             Kind::F32 => out[0] = f32::from_le_bytes(bytes_at(block, 4 * row)),
+            Kind::F16 => out[0] = half_at(block, row),
             Kind::Bf16 => {
                 for (k, out) in out.iter_mut().enumerate() {
                     *out = bf16::from_le_bytes(bytes_at(block, 4 * row + 2 * k)).to_f32_const();

@@ -34,8 +34,8 @@ fn every_row_reads_back_as_the_format_defines_it() {
 #[test]
 fn the_packed_copy_takes_the_bits_that_the_table_says() {
     let bits = |format: Format| match format {
-        Format::F32 | Format::F16AsF32 => 32.0,
-        Format::F32AsBf16 | Format::Bf16 | Format::F16 => 16.0,
+        Format::F32 => 32.0,
+        Format::F16Exact | Format::F32AsBf16 | Format::Bf16 | Format::F16 => 16.0,
         Format::Q8_0 | Format::Q5_0 => 8.5,
         Format::Q5_1 => 9.0,
         Format::Q4_0 => 4.5,

@@ -45,7 +45,7 @@ fn check(isa: Isa, format: Format, [m, k, n]: [usize; 3], precision: Precision) 
     let weight = PackedWeight::pack(&Pool::new(1), isa, format, [n, k], &bytes).unwrap();
     let seen: Vec<f32> = match (weight.layout().is_quantized(), precision) {
         (true, _) => a.chunks(k).flat_map(quantized).collect(),
-        (false, Precision::Bf16) if format != Format::F32 && format != Format::F16AsF32 => {
+        (false, Precision::Bf16) if format != Format::F32 && format != Format::F16Exact => {
             a.iter().map(|x| bf16::from_f32(*x).to_f32()).collect()
         }
         _ => a.clone(),

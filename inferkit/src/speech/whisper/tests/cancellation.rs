@@ -10,8 +10,9 @@ use crate::task::TranscriptionEvent;
 #[tokio::test]
 async fn a_reader_that_goes_frees_its_place() {
     let engine = engine(1, Thresholds::default()).await;
+    let long = recording(120.0);
     // Two at work and two in line fill the engine.
-    let streams: Vec<_> = (0..4).map(|_| engine.submit(recording(300.0)).unwrap()).collect();
+    let streams: Vec<_> = (0..4).map(|_| engine.submit(long.clone()).unwrap()).collect();
     let error = engine.submit(recording(1.0)).unwrap_err();
     assert_eq!(error.code(), "queue_full");
     drop(streams);
@@ -31,7 +32,7 @@ async fn a_reader_that_goes_frees_its_place() {
 #[tokio::test]
 async fn transcripts_in_progress_end_with_an_error_when_the_engine_is_dropped() {
     let engine = engine(1, Thresholds::default()).await;
-    let mut stream = engine.submit(recording(300.0)).unwrap();
+    let mut stream = engine.submit(recording(120.0)).unwrap();
     drop(engine);
     let last = stream.by_ref().fold(None, |_, event| async { Some(event) }).await;
     assert_eq!(last.unwrap().unwrap_err().code(), "cancelled");
