@@ -135,7 +135,10 @@ fn a_demo_model_takes_the_place_of_the_hub() {
     assert_eq!(config.models["qwen"].source, Source::path(demo));
     assert_eq!(config.models["canary"].source, Source::hub("nvidia/canary-1b-v2"));
     assert_eq!(config.models["whisper"].family, "whisper");
-    assert!(!read("", &[]).unwrap().models.contains_key("whisper"), "only the demo has one");
+    assert!(
+        !read("", &[]).unwrap().models.contains_key("whisper"),
+        "only the demo has one"
+    );
     let env = [env[0], ("INFERKIT_MODELS__QWEN__SOURCE", "a/b")];
     assert_eq!(
         read("", &env).unwrap().models["qwen"].source,
