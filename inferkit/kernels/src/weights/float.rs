@@ -7,7 +7,8 @@ use super::{Format, Kind, Layout};
 /// Fills one panel from `rows`, at most `layout.panel` of them; missing rows and the missing half of the last pair stay zero.
 pub(super) fn pack_panel(format: Format, layout: &Layout, rows: &[u8], row_bytes: usize, target: &mut [u8]) {
     match format {
-        Format::F32 | Format::Bf16 | Format::F16Exact => pack_words(layout, rows, row_bytes, target),
+        Format::F32 | Format::Bf16 => pack_words(layout, rows, row_bytes, target),
+        Format::F16Exact => pack(layout, rows, row_bytes, target, |x: [u8; 2]| x),
         Format::F32AsBf16 => {
             pack(layout, rows, row_bytes, target, |x: [u8; 4]| {
                 bf16::from_f32_const(f32::from_le_bytes(x)).to_le_bytes()
@@ -24,7 +25,7 @@ pub(super) fn pack_panel(format: Format, layout: &Layout, rows: &[u8], row_bytes
 /// Values of k that are moved at a time: all rows of a panel write to the same few cache lines meanwhile.
 const STRIP: usize = 64;
 
-/// Moves numbers that are kept as they are by the word of 32 bits: a value of k as f32, two of 16 bits.
+/// Moves numbers that are kept as they are by the word of 32 bits: a value of k as f32, two as bf16.
 fn pack_words(layout: &Layout, rows: &[u8], row_bytes: usize, target: &mut [u8]) {
     let panel = layout.panel;
     let (target, _) = target.as_chunks_mut::<4>();
