@@ -26,6 +26,7 @@ use crate::cli::workshop::tell_progress;
 use crate::cli::workshop::with_app;
 use crate::routes::audio::Diarizing;
 use crate::routes::audio::SpeakerBounds;
+use crate::routes::audio::by_appearance;
 use crate::routes::audio::diarized;
 use crate::routes::audio::pick;
 
@@ -96,7 +97,7 @@ fn write(arguments: &DiarizeArgs, result: &DiarizationResult, duration_seconds: 
         .collect();
     let whole = json!({
         "segments": segments,
-        "speakers": result.speakers,
+        "speakers": by_appearance(result),
         "num_speakers": result.speakers.len(),
         "duration": duration_seconds,
     });

@@ -3,11 +3,14 @@
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::wrapper::Health;
 
 /// Bounds of the advice when to try again, as HTTP clients honour it (`Retry-After`, 1 to 60 s).
 const SOONEST: Duration = Duration::from_secs(1);
@@ -23,6 +26,8 @@ pub(in crate::speech) struct Line {
     /// Requests that are at work at once.
     places: usize,
     counts: Mutex<Counts>,
+    health: Health,
+    is_dropped: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,7 @@ struct Counts {
 
 impl Line {
     /// A line for `max_queued` waiting requests in front of `places` that are at work at once.
-    pub(in crate::speech) const fn new(max_queued: usize, places: usize) -> Self {
+    pub(in crate::speech) fn new(max_queued: usize, places: usize) -> Self {
         let counts = Counts {
             waiting: 0,
             running: 0,
@@ -47,7 +52,24 @@ impl Line {
             max_queued,
             places,
             counts: Mutex::new(counts),
+            health: Health::new(),
+            is_dropped: AtomicBool::new(false),
         }
+    }
+
+    /// What a registry watches: it breaks when the engine panics.
+    pub(in crate::speech) const fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Tells the engine that its owner has let go of it.
+    pub(in crate::speech) fn drop_engine(&self) {
+        self.is_dropped.store(true, Ordering::Release);
+    }
+
+    /// Whether the engine's owner has let go of it.
+    pub(in crate::speech) fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Acquire)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

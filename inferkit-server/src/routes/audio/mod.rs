@@ -27,6 +27,7 @@ pub(crate) use hearing::heard;
 pub(crate) use languages::language_name;
 pub(crate) use pick::pick;
 pub(crate) use speakers::SpeakerBounds;
+pub(crate) use speakers::by_appearance;
 pub(crate) use steps::Step;
 pub(crate) use transcript::Spoken;
 pub(crate) use transcript::SpokenWord;

@@ -1,8 +1,9 @@
-//! How many speakers a recording may have.
+//! How many speakers a recording may have, and in which order they are named.
 
 use std::num::NonZeroUsize;
 
 use inferkit::task::DiarizationRequest;
+use inferkit::task::DiarizationResult;
 use inferkit::task::Samples;
 
 use crate::body::Fields;
@@ -10,6 +11,14 @@ use crate::error::ApiError;
 
 /// Most speakers that can be asked for.
 const MOST: usize = 20;
+
+/// The speakers' labels in order of appearance; one without a turn comes last.
+pub(crate) fn by_appearance(result: &DiarizationResult) -> Vec<String> {
+    let mut speakers = result.speakers.clone();
+    let first_turn = |speaker: &str| result.turns.iter().position(|turn| turn.speaker == speaker);
+    speakers.sort_by_key(|speaker| first_turn(speaker).unwrap_or(usize::MAX));
+    speakers
+}
 
 /// Least and greatest number of speakers; `None` leaves it to the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,7 +67,17 @@ impl SpeakerBounds {
 
 #[cfg(test)]
 mod tests {
+    use inferkit::task::SpeakerTurn;
+
     use super::*;
+
+    #[test]
+    fn who_speaks_first_is_named_first() {
+        let turns = vec![SpeakerTurn::new("B", 0.0, 1.0), SpeakerTurn::new("A", 1.0, 2.0)];
+        let names = ["A", "B", "C"].map(str::to_owned).to_vec();
+        let result = DiarizationResult::new(turns.clone(), turns, names);
+        assert_eq!(by_appearance(&result), ["B", "A", "C"]);
+    }
 
     fn bounds(pairs: &[(&str, &str)]) -> Result<(usize, usize), String> {
         let mut fields = Fields::default();

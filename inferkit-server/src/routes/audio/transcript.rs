@@ -76,9 +76,10 @@ impl From<AttributedSegment> for Spoken {
 impl Spoken {
     /// The same with times inside of a recording that long; a model may see its end a frame later.
     pub(crate) fn within(mut self, duration_seconds: f64) -> Self {
+        // `max` takes the other number where one is none.
         let clamp = |start: &mut f64, end: &mut f64| {
-            *start = start.clamp(0.0, duration_seconds);
-            *end = end.clamp(*start, duration_seconds);
+            *start = start.max(0.0).min(duration_seconds);
+            *end = end.max(*start).min(duration_seconds);
         };
         clamp(&mut self.start_seconds, &mut self.end_seconds);
         for SpokenWord { word, .. } in &mut self.words {

@@ -15,6 +15,8 @@ pub(crate) struct Wishes {
     pub(crate) language: Option<String>,
     /// Language of the text, ISO 639-1.
     pub(crate) target_language: Option<String>,
+    /// Whether only a model that translates will do, whatever the languages are.
+    pub(crate) must_translate: bool,
     /// Case and punctuation.
     pub(crate) punctuation: Option<bool>,
     /// Numbers in digits.
@@ -70,12 +72,13 @@ impl Wishes {
             return Ok(());
         };
         let source = self.language.as_ref().or(able.default_language.as_ref());
-        if source == Some(target) {
-            return Ok(());
-        }
-        if able.translations.is_empty() {
+        let is_same = source == Some(target);
+        if able.translations.is_empty() && (self.must_translate || !is_same) {
             let message = "this model does not translate; name one that does";
             return Err(ApiError::new("unsupported_model_task", message).with_param("model"));
+        }
+        if is_same {
+            return Ok(());
         }
         let fits = |(from, to): &(String, String)| to == target && source.is_none_or(|source| source == from);
         if able.translations.iter().any(fits) {
@@ -161,6 +164,16 @@ mod tests {
         plain.translations.clear();
         let expected = Some(("unsupported_model_task", "model".to_owned()));
         assert_eq!(refusal(&wishes("fr", "en"), &plain), expected);
+        let translation = Wishes {
+            must_translate: true,
+            ..wishes("", "en")
+        };
+        assert_eq!(
+            refusal(&translation, &plain),
+            expected,
+            "English already, and no translator"
+        );
+        assert_eq!(refusal(&translation, &able()), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::middleware::Notes;
 use crate::openapi::Tag;
 use crate::routes::audio::Diarizing;
 use crate::routes::audio::SpeakerBounds;
+use crate::routes::audio::by_appearance;
 use crate::routes::audio::diarized;
 use crate::routes::audio::pick;
 use crate::sse::Sse;
@@ -252,10 +253,11 @@ impl Writer {
             start: turn.start_seconds.clamp(0.0, duration),
             end: turn.end_seconds.clamp(0.0, duration),
         };
+        let speakers = by_appearance(&result);
         DiarizedAudio {
             segments: result.turns.into_iter().map(turn).collect(),
-            num_speakers: result.speakers.len(),
-            speakers: result.speakers,
+            num_speakers: speakers.len(),
+            speakers,
             duration,
             model: self.model.clone(),
             peaks: outline(&self.recording.samples, self.shape.peaks),

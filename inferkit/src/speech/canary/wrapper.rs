@@ -179,8 +179,8 @@ impl ModelWrapper for CanaryAsrModel {
         let (job, opened, device_of_model) = (job.clone(), Arc::clone(&source), device.clone());
         let build = move || opened.load(&device_of_model, dtype, &job);
         let (engine, facts) = Engine::start(build, self.engine_options()).await?;
+        let loaded = Loaded::new(device.name(), facts.weight_type, facts.memory).with_health(engine.health());
         let transcriber = Transcriber::new(&source, facts.front_end, engine);
-        let loaded = Loaded::new(device.name(), facts.weight_type, facts.memory);
         Ok(loaded.with_transcription(Arc::new(transcriber)))
     }
 }

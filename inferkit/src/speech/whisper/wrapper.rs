@@ -230,7 +230,7 @@ impl ModelWrapper for WhisperModel {
         let job = job.clone();
         let build = move || source.load(&network_options, &job);
         let engine = Engine::start(build, config.clone(), Arc::clone(&tokens), engine_options).await?;
-        let loaded = Loaded::new(device.name(), engine.weight_type.clone(), engine.memory);
+        let loaded = Loaded::new(device.name(), engine.weight_type.clone(), engine.memory).with_health(engine.health());
         Ok(loaded.with_transcription(Arc::new(Transcriber::new(tokens, &config, engine))))
     }
 }

@@ -103,6 +103,7 @@ impl Wanted {
             stream: false,
             wishes: Wishes {
                 target_language: Some("en".to_owned()),
+                must_translate: true,
                 times: times_of(format, false),
                 ..hints(fields)?
             },

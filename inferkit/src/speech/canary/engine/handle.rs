@@ -24,6 +24,7 @@ use crate::speech::canary::source::CanaryModel;
 use crate::speech::line::Line;
 use crate::speech::stream::TranscriptStream;
 use crate::speech::stream::outlet;
+use crate::wrapper::Health;
 use crate::wrapper::MemoryUse;
 
 /// How long dropping an engine waits for its thread: far longer than a step. After that the device hangs, and the thread is
@@ -127,6 +128,11 @@ impl Engine {
         Ok((engine, facts))
     }
 
+    /// What a registry watches.
+    pub(in crate::speech::canary) fn health(&self) -> Health {
+        self.line.health().clone()
+    }
+
     /// Queues a recording. Returns at once.
     ///
     /// # Errors
@@ -149,6 +155,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // The worker ends when nobody can send any more.
+        self.line.drop_engine();
         self.inbox = None;
         let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
         if gone.recv_timeout(LONGEST_STOP) == Err(RecvTimeoutError::Timeout) {

@@ -64,7 +64,7 @@ impl Worker {
 
     /// Works until nobody can send any more, or a turn panics.
     pub(super) fn run(mut self) {
-        while self.take_arrivals() {
+        while !self.line.is_dropped() && self.take_arrivals() {
             self.end_works();
             let places = self.next_windows();
             if places.is_empty() {
@@ -74,9 +74,11 @@ impl Worker {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => self.fail(&places, &error),
                 Err(panic) => {
-                    let text = format!("transcription failed: the model panicked: {}", panic_text(&*panic));
-                    let error = Error::internal(text);
-                    self.line.close(error.clone());
+                    let error = Error::generation_failed(format!("the model panicked: {}", panic_text(&*panic)));
+                    let refusal = "the model failed while it listened; load it again";
+                    self.line
+                        .close(Error::unavailable(UnavailableFault::ModelFailed, refusal).with_source(error.clone()));
+                    self.line.health().fail(error.clone());
                     for work in &self.works {
                         work.outlet.send(Err(error.clone()));
                     }

@@ -26,6 +26,7 @@ use crate::speech::whisper::decoding::Thresholds;
 use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::Network;
 use crate::speech::whisper::tokens::WhisperTokens;
+use crate::wrapper::Health;
 use crate::wrapper::MemoryUse;
 
 /// How long dropping an engine waits for its thread: far longer than a step. After that the device hangs, and the thread is
@@ -140,6 +141,11 @@ impl Engine {
         &self.mel
     }
 
+    /// What a registry watches.
+    pub(crate) fn health(&self) -> Health {
+        self.line.health().clone()
+    }
+
     /// Queues a recording. Returns at once.
     ///
     /// # Errors
@@ -158,6 +164,7 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         // The worker ends when nobody can send any more.
+        self.line.drop_engine();
         self.inbox = None;
         let gone = self.gone.get_mut().unwrap_or_else(PoisonError::into_inner);
         if gone.recv_timeout(LONGEST_STOP) == Err(RecvTimeoutError::Timeout) {

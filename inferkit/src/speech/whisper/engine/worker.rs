@@ -84,13 +84,10 @@ impl Worker {
                 }
                 Ok(()) => {}
                 Err(panic) => {
-                    let message = format!(
-                        "transcription failed: the model's thread panicked ({})",
-                        panic_text(&*panic)
-                    );
-                    tracing::error!("{message}");
-                    let refusal = "the model failed while it listened; unload it and load it again";
-                    let end = Error::internal(message);
+                    let end = Error::generation_failed(format!("the model panicked: {}", panic_text(&*panic)));
+                    tracing::error!("{end}");
+                    let refusal = "the model failed while it listened; load it again";
+                    self.line.health().fail(end.clone());
                     self.line
                         .close(Error::unavailable(UnavailableFault::ModelFailed, refusal).with_source(end.clone()));
                     return self.close(&end);
