@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs every harness of benches/ and prints the figures that doc/benchmarks.md keeps.
-# The peer is measured where a Python with llama-cpp-python is named: LLAMA_PYTHON=… scripts/bench.sh
+# Peers are measured where a Python that has them is named: LLAMA_PYTHON=… (llama-cpp-python), WHISPER_PYTHON=…
+# (faster-whisper, pywhispercpp) with WHISPER_CT2=… (the folder of the demo package that holds model.bin), and a recording of
+# half a minute or more: WHISPER_RECORDING=….
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 scripts/fetch_demo_models.py
@@ -19,3 +21,13 @@ for round in 1 2 3; do
     echo "skipped: llama.cpp (set LLAMA_PYTHON)"
   fi
 done
+if [ -n "${WHISPER_RECORDING:-}" ]; then
+  echo "## Whisper tiny.en"
+  if [ -n "${WHISPER_PYTHON:-}" ]; then
+    "$WHISPER_PYTHON" benches/peers/whisper_peers.py "$WHISPER_CT2" models/demo/whisper "$WHISPER_RECORDING" \
+      --ours target/release/whisper_speed
+  else
+    target/release/whisper_speed models/demo/whisper "$WHISPER_RECORDING"
+    echo "skipped: faster-whisper and whisper.cpp (set WHISPER_PYTHON)"
+  fi
+fi
