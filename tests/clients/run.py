@@ -51,10 +51,10 @@ def main() -> None:
         "INFERKIT_TEST_KEY": keys["INFERKIT_API_KEY"],
         "INFERKIT_TEST_ADMIN_KEY": keys["INFERKIT_ADMIN_KEY"],
     }
-    # Speech is tested where its demo model and a recording lie beside the chat model.
-    recordings = sorted((ROOT / "models/demo/canary").glob("*_en.flac"))
-    if recordings:
-        environment |= {"INFERKIT_TEST_TRANSCRIBER": "canary", "INFERKIT_TEST_RECORDING": str(recordings[0])}
+    # Speech is tested where its demo model lies beside the chat model.
+    if (ROOT / "models/demo/canary").exists():
+        recording = ROOT / "examples/demo/1_en.flac"
+        environment |= {"INFERKIT_TEST_TRANSCRIBER": "canary", "INFERKIT_TEST_RECORDING": str(recording)}
     with tempfile.NamedTemporaryFile("w+", prefix="inferkit-server-", suffix=".log") as log:
         server = subprocess.Popen(
             [binary, "serve", "--bind", f"127.0.0.1:{port}", "--models-dir", str(ROOT / "models"), "--preload", "qwen", "--offline"],
