@@ -5,7 +5,7 @@ usage: benches/peers/pyannote_speed.py PIPELINE RECORDING.wav [--threads 2] [--r
 
     pip install pyannote.audio==4.0.7 torch==2.9.1 torchaudio==2.9.1 soundfile
 
-PIPELINE is a folder with a `config.yaml`, such as the one that `make_diarization_model.py` writes. inferkit's side is
+PIPELINE is a folder with a `config.yaml`, such as the one that `make_pyannote_model.py` writes. inferkit's side is
 `speech_speed pyannote PIPELINE RECORDING.wav` with the same number of threads. Prints wall and processor seconds.
 """
 
