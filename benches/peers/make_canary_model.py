@@ -2,10 +2,12 @@
 """Makes a Canary checkpoint of published size with random weights, saved by NeMo itself.
 
 usage: make_canary_model.py --like tests/golden/canary/canary-180m-flash.nemo --shape 180m-flash --out model.nemo
+                            [--longest 140]
 
 Layers, widths and heads are those of the published model; tokenizers (and with them the vocabulary) are those of the
 small file it is made like. Its text is nonsense and rarely ends by itself, so that both sides of a comparison decode
-up to the length limit: the time is that of a real model on a very talkative speaker.
+up to the length limit. The published limit makes that a very talkative speaker; --longest sets the decoder's
+`max_sequence_length`, prompt included: 140 in a chunk of 40 s are the three tokens a second of ordinary speech.
 
 needs: nemo_toolkit[asr]==3.0.0, torch 2.9.1
 """
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--like", type=Path, required=True)
     parser.add_argument("--shape", choices=SHAPES, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--longest", type=int)
     arguments = parser.parse_args()
     torch.manual_seed(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -52,6 +55,8 @@ def main() -> None:
         with tarfile.open(arguments.like) as archive:
             archive.extractall(folder, filter="data")
         config = resized(OmegaConf.load(folder / "model_config.yaml"), arguments.shape, folder)
+        if arguments.longest:
+            config.transf_decoder.config_dict.max_sequence_length = arguments.longest
         model = EncDecMultiTaskModel(cfg=config).eval()
         model.save_to(str(arguments.out))
     print(f"{arguments.out}: {sum(p.numel() for p in model.parameters()) / 1e6:.0f} M parameters")

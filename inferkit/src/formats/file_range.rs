@@ -24,6 +24,11 @@ impl FileRange {
         self.file.bytes().get(self.range.clone()).unwrap_or_default()
     }
 
+    /// As [`MappedFile::hand_out`].
+    pub(crate) fn hand_out(&self, bytes: usize) {
+        self.file.hand_out(bytes);
+    }
+
     /// The bytes `range` of these; `None` if they are not all there.
     pub(crate) fn part(&self, range: Range<usize>) -> Option<Self> {
         let start = self.range.start.checked_add(range.start)?;

@@ -1,7 +1,8 @@
 //! A file seen as a slice of bytes, without reading it first.
 //!
 //! This is the one place of the library with `unsafe`. Weights are read once, in the order in which they are
-//! packed, and never copied whole; the kernel drops the pages again when memory is short.
+//! packed, and never copied whole. Pages that were read are given back while loading goes on, so that a process never
+//! holds a model's file beside the packed model.
 //!
 //! **Invariant:** the length of [`MappedFile::bytes`] never changes after the file was opened.
 
@@ -11,6 +12,8 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use memmap2::Mmap;
 
@@ -18,11 +21,16 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::formats::shown;
 
+/// Bytes that may be handed out before the pages of a file are given back.
+const RESIDENT_BYTES: usize = 128 << 20;
+
 /// A regular file in memory, read-only.
 #[derive(Debug)]
 pub(crate) struct MappedFile {
     /// `None` for an empty file, which cannot be mapped.
     map: Option<Mmap>,
+    /// Bytes handed out since pages were last given back.
+    handed_out: AtomicUsize,
 }
 
 impl MappedFile {
@@ -46,7 +54,7 @@ impl MappedFile {
         } else {
             Some(map_read_only(&file).map_err(|error| unreadable(path, error))?)
         };
-        Ok(Arc::new(Self { map }))
+        Ok(Arc::new(Self::over(map)))
     }
 
     /// Maps `file`, which messages call `name`: one that was opened, and perhaps has no path any more.
@@ -59,12 +67,37 @@ impl MappedFile {
             _ => map_read_only(file).map(Some),
         };
         let map = map(file).map_err(|error| unreadable(Path::new(name), error))?;
-        Ok(Arc::new(Self { map }))
+        Ok(Arc::new(Self::over(map)))
+    }
+
+    const fn over(map: Option<Mmap>) -> Self {
+        Self {
+            map,
+            handed_out: AtomicUsize::new(0),
+        }
     }
 
     /// The whole file. Nothing aligns what lies inside.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or_default()
+    }
+
+    /// Tells that `bytes` of a tensor are about to be read. Every so often the pages read before are given back; whoever
+    /// still looks at one finds it again in the system's file cache.
+    pub(crate) fn hand_out(&self, bytes: usize) {
+        if self.handed_out.fetch_add(bytes, Ordering::Relaxed) >= RESIDENT_BYTES {
+            self.handed_out.store(bytes, Ordering::Relaxed);
+            self.give_back();
+        }
+    }
+
+    fn give_back(&self) {
+        #[cfg(unix)]
+        if let Some(map) = &self.map
+            && let Err(error) = give_pages_back(map)
+        {
+            tracing::debug!(%error, "the pages of a model's file stay in memory until it is loaded");
+        }
     }
 }
 
@@ -79,6 +112,17 @@ fn map_read_only(file: &File) -> io::Result<Mmap> {
     // without consequence for memory safety in practice: bounds come from the map's length, which is fixed, and
     // text is copied before it is checked to be UTF-8, so no `str` ever lies in the map.
     unsafe { Mmap::map(file) }
+}
+
+#[cfg(unix)]
+#[allow(
+    unsafe_code,
+    reason = "this advice is unsafe in general: on memory that is not of a file it erases"
+)]
+fn give_pages_back(map: &Mmap) -> io::Result<()> {
+    // SAFETY: the map is read-only and of a file, so that no page holds anything but the file's bytes: dropped pages
+    // are read from the file again when touched, with the same content under the promise of `map_read_only`.
+    unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }
 }
 
 fn refuse_all_but_files(path: &Path, described: &Metadata) -> Result<()> {
@@ -121,6 +165,20 @@ mod tests {
         std::fs::write(&path, b"weights").unwrap();
         let file = MappedFile::open(&path).unwrap();
         assert_eq!(file.bytes(), b"weights");
+    }
+
+    #[test]
+    fn bytes_are_the_same_after_their_pages_were_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.bin");
+        let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
+        std::fs::write(&path, &content).unwrap();
+        let file = MappedFile::open(&path).unwrap();
+        let bytes = file.bytes();
+        file.hand_out(RESIDENT_BYTES);
+        file.hand_out(content.len());
+        assert_eq!(file.handed_out.load(Ordering::Relaxed), content.len());
+        assert!(bytes == content);
     }
 
     #[test]

@@ -59,8 +59,9 @@ impl Gguf {
                 .directory
                 .view(part.map.bytes(), name)
                 .map_err(|fault| fault.in_file(&part.name))?;
-            if view.is_some() {
-                return Ok(view);
+            if let Some(view) = view {
+                part.map.hand_out(view.bytes.len());
+                return Ok(Some(view));
             }
         }
         Ok(None)

@@ -84,10 +84,12 @@ impl Checkpoint {
         let Some(shard) = self.homes.get(name).and_then(|home| self.shards.get(*home)) else {
             return Ok(None);
         };
-        shard
-            .header
-            .view(shard.map.bytes(), name)
-            .map_err(|fault| fault.in_file(&shard.file))
+        let view = shard.header.view(shard.map.bytes(), name);
+        let view = view.map_err(|fault| fault.in_file(&shard.file))?;
+        if let Some(view) = &view {
+            shard.map.hand_out(view.bytes.len());
+        }
+        Ok(view)
     }
 
     /// Whether there is a tensor `name`.

@@ -59,7 +59,11 @@ impl Checkpoint {
     /// [`crate::Error::BadModel`] when its type is not known.
     pub(crate) fn find(&self, name: &str) -> Result<Option<TensorView<'_>>> {
         let view = self.directory.view(self.file.bytes(), name);
-        view.map_err(|fault| fault.in_file(&self.name))
+        let view = view.map_err(|fault| fault.in_file(&self.name))?;
+        if let Some(view) = &view {
+            self.file.hand_out(view.bytes.len());
+        }
+        Ok(view)
     }
 
     /// Whether there is a tensor `name`.
