@@ -1,9 +1,9 @@
-//! How long does loading a safetensors model take beside reading its file?
+//! How long does loading a model take beside reading its file?
 //!
-//! Writes a Qwen3 of about 600 MB with pseudo-random bf16 weights, reads it plainly, and loads it through
-//! the registry, in turn; the file is in the page cache for both.
+//! Reads the file plainly and loads it through the registry, in turn; the file is in the page cache for both. Without
+//! arguments the model is a Qwen3 of about 750 MB that is written with pseudo-random bf16 weights.
 //!
-//!     cargo run --release -p inferkit-benches --bin load
+//!     cargo run --release -p inferkit-benches --bin load -- [FAMILY FILE]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,7 +13,6 @@ use std::io::BufWriter;
 use std::io::Read;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use inferkit::Hub;
@@ -21,9 +20,11 @@ use inferkit::LoadOptions;
 use inferkit::ModelPolicy;
 use inferkit::ModelRegistry;
 use inferkit::OperationState;
-use inferkit::QwenModel;
 use inferkit::Source;
 use inferkit::UnloadOptions;
+use inferkit::catalog;
+use inferkit::catalog::ModelSpec;
+use inferkit::catalog::Services;
 use inferkit_benches::Figures;
 
 const RUNS: usize = 5;
@@ -38,23 +39,31 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/llm/models/qwen3-tied");
-    let folder = tempfile::tempdir()?;
-    for file in ["tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(tokenizer.join(file), folder.path().join(file))?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => {
+            let folder = tempfile::tempdir()?;
+            write_model(folder.path())?;
+            let model = folder.path().to_owned();
+            measure("qwen", &model, &model.join("model.safetensors")).await
+        }
+        [family, file] => measure(family, Path::new(file), Path::new(file)).await,
+        _ => {
+            eprintln!("usage: load [FAMILY FILE]");
+            std::process::exit(2);
+        }
     }
-    let bytes = write_model(folder.path())?;
+}
+
+/// Reads `file` and loads `model`, which consists of little else, in turn.
+async fn measure(family: &str, model: &Path, file: &Path) -> Outcome<()> {
+    let services = Services::new(Hub::builder("models").offline(true).build()?);
+    let wrapper = catalog::wrapper(&ModelSpec::new(family, Source::path(model)), &services)?;
     let registry = ModelRegistry::builder().build()?;
-    let model = QwenModel::new(
-        Source::path(folder.path()),
-        Hub::builder(folder.path()).offline(true).build()?,
-    );
-    let handle = registry
-        .register("model", Arc::new(model), ModelPolicy::default())
-        .await?;
+    let handle = registry.register("model", wrapper, ModelPolicy::default()).await?;
     let (mut reading, mut loading) = (Vec::new(), Vec::new());
     for _ in 0..=RUNS {
-        reading.push(read(&folder.path().join("model.safetensors"))?);
+        reading.push(read(file)?);
         let begin = Instant::now();
         let operation = handle.wait(&handle.load(LoadOptions::default())?.id).await?;
         loading.push(begin.elapsed().as_secs_f64());
@@ -66,8 +75,8 @@ async fn main() -> Outcome<()> {
     // The first of each warms the page cache.
     let (reading, loading) = (Figures::new(reading.split_off(1)), Figures::new(loading.split_off(1)));
     println!(
-        "safetensors of {:.0} MB: plain reading {:.3} s, loading {:.3} s, ratio {:.2} (medians of {RUNS})",
-        bytes as f64 / 1e6,
+        "{family}, file of {:.0} MB: plain reading {:.3} s, loading {:.3} s, ratio {:.2} (medians of {RUNS})",
+        std::fs::metadata(file)?.len() as f64 / 1e6,
         reading.median(),
         loading.median(),
         loading.median() / reading.median(),
@@ -110,8 +119,12 @@ fn shapes() -> BTreeMap<String, Vec<usize>> {
     shapes
 }
 
-/// Writes configuration and weights; returns the bytes of the weights.
-fn write_model(folder: &Path) -> Outcome<u64> {
+/// Writes tokenizer, configuration and weights.
+fn write_model(folder: &Path) -> Outcome<()> {
+    let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/llm/models/qwen3-tied");
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(tokenizer.join(file), folder.join(file))?;
+    }
     let config = format!(
         r#"{{"architectures":["Qwen3ForCausalLM"],"model_type":"qwen3","hidden_size":{HIDDEN},
         "intermediate_size":{INNER},"num_hidden_layers":{LAYERS},"num_attention_heads":{HEADS},
@@ -145,5 +158,5 @@ fn write_model(folder: &Path) -> Outcome<u64> {
         file.write_all(&bits.to_le_bytes())?;
     }
     file.flush()?;
-    Ok(u64::try_from(offset)?)
+    Ok(())
 }
