@@ -16,6 +16,7 @@ mod job;
 pub mod meeting;
 mod monitor;
 mod nn;
+mod panics;
 mod registry;
 mod speech;
 mod storage;

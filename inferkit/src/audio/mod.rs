@@ -13,7 +13,6 @@
 //! decoded is counted.
 
 mod codec;
-mod contain;
 mod decode;
 mod fault;
 pub(crate) mod fbank;

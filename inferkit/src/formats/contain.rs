@@ -1,10 +1,8 @@
 //! Keeps a panic inside a foreign parser from ending the thread that called it.
 
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-
 use crate::error::Error;
 use crate::error::Result;
+use crate::panics;
 
 /// Runs `work` on a model's own data; a panic in it becomes an error that names `what`.
 ///
@@ -15,15 +13,8 @@ use crate::error::Result;
 /// # Errors
 /// [`Error::BadModel`] when `work` panics, else what `work` returns.
 pub(crate) fn contain<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let reason = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(Error::bad_model(format!(
-            "{what} breaks its reader ({reason}); download the model again"
-        )))
+    panics::contain(work, |reason| {
+        Error::bad_model(format!("{what} breaks its reader ({reason}); download the model again"))
     })
 }
 

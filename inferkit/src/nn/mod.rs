@@ -3,7 +3,7 @@
 //! ```text
 //! preference ─▶ device            which device and number type a model gets
 //! formats' tensors ─▶ weight ─▶ linear, embedding, norm, layer_norm, conv, depthwise ─▶ mlp, moe
-//! checkpoint ─▶ weights           the same, by path: weights.at("encoder").linear("out", …)
+//! checkpoint ─▶ weights, loader   the same, by path: in f32, or in a number type that was chosen
 //! sequences: a batch without padding     gate, relative_attention, subsampling: what encoders of speech are made of
 //! conv2d, batch_norm, instance_norm, recurrent: what networks of sound are made of
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
@@ -29,6 +29,7 @@ mod instance_norm;
 mod kernels;
 mod layer_norm;
 mod linear;
+pub(crate) mod loader;
 mod mlp;
 mod moe;
 mod norm;

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::panics::panic_text;
 use crate::wrapper::Job;
 use crate::wrapper::Progress;
 
@@ -102,10 +103,5 @@ fn silent(patience: Duration) -> Error {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no text");
-    Error::internal(format!("the model panicked: {text}"))
+    Error::internal(format!("the model panicked: {}", panic_text(panic)))
 }

@@ -17,7 +17,6 @@ mod features;
 #[cfg(test)]
 mod figures;
 mod languages;
-mod loader;
 mod networks;
 mod plan;
 mod search;
@@ -28,6 +27,8 @@ mod text;
 mod transcriber;
 mod transcript;
 mod wrapper;
+
+use crate::nn::loader;
 
 pub use wrapper::CanaryAsrModel;
 pub use wrapper::CanaryOptions;

@@ -1,12 +1,12 @@
 //! Whether a loaded model can still serve: told by its own threads, watched by the registry.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 
 use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::panics::panic_text;
 
 /// Whether a loaded model can still serve.
 ///
@@ -80,12 +80,6 @@ impl Health {
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Error>> {
         self.failure.subscribe()
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no reason given".to_owned())
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! One request inside the engine: its choices, its reader, its account.
 
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -9,9 +7,9 @@ use crate::chat::engine::Answer;
 use crate::chat::engine::Piece;
 use crate::chat::engine::Step;
 use crate::chat::engine::outlet::Outlet;
-use crate::chat::engine::panic_text;
 use crate::error::Error;
 use crate::error::Result;
+use crate::panics::contain;
 use crate::task::ChatEvent;
 use crate::task::FinishReason;
 use crate::task::Timings;
@@ -140,12 +138,10 @@ impl Request {
             pieces,
             is_reasoning,
             end,
-        } = catch_unwind(AssertUnwindSafe(|| answer.advance(logits, is_last))).unwrap_or_else(|panic| {
-            Err(Error::generation_failed(format!(
-                "the text layer panicked: {}",
-                panic_text(&*panic)
-            )))
-        })?;
+        } = contain(
+            || answer.advance(logits, is_last),
+            |text| Error::generation_failed(format!("the text layer panicked: {text}")),
+        )?;
 
         self.usage.completion_tokens += 1;
         self.usage.reasoning_tokens += usize::from(is_reasoning);

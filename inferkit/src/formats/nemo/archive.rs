@@ -10,6 +10,7 @@ use crate::formats::file_range::FileRange;
 use crate::formats::mmap::MappedFile;
 use crate::formats::shown::file_name;
 use crate::formats::shown::quoted;
+use crate::job::Job;
 
 /// A mapped archive. Nothing but its headers is read when it is opened, unless it is gzipped.
 #[derive(Debug)]
@@ -20,16 +21,17 @@ pub(crate) struct NemoArchive {
 }
 
 impl NemoArchive {
-    /// Opens the archive at `path`. A gzipped one is unfolded into a temporary file first.
+    /// Opens the archive at `path`. A gzipped one is unfolded into a temporary file first, of which `job` is told and
+    /// which it can stop.
     ///
     /// # Errors
     /// [`crate::Error::BadModel`] naming the file and the member at fault; [`crate::Error::Unavailable`] when there is
-    /// no room to unfold it.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// no room to unfold it, or when `job` was cancelled.
+    pub(crate) fn open(path: &Path, job: &Job) -> Result<Self> {
         let name = file_name(path);
         let file = MappedFile::open(path)?;
         let tar = if !Members::is_tar(file.bytes()) && gzip::is_gzip(file.bytes()) {
-            MappedFile::of(&gzip::unfold(&name, path, file.bytes())?, &name)?
+            MappedFile::of(&gzip::unfold(&name, path, file.bytes(), job)?, &name)?
         } else {
             file
         };

@@ -12,6 +12,8 @@ use super::error::NemoError;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::job::Job;
+use crate::job::Progress;
 
 /// How many times larger than its compressed form an archive may be. Weights hardly shrink at all.
 const MOST_EXPANSION: u64 = 32;
@@ -32,23 +34,24 @@ pub(super) fn is_gzip(file: &[u8]) -> bool {
 
 /// Unfolds `file`, called `name`, beside the archive's `path`, or in the system's temporary folder where that cannot be
 /// written.
-pub(super) fn unfold(name: &str, path: &Path, file: &[u8]) -> Result<File> {
+pub(super) fn unfold(name: &str, path: &Path, file: &[u8], job: &Job) -> Result<File> {
     let beside = path.parent().unwrap_or(Path::new("."));
     let mut unfolded = tempfile::tempfile_in(beside)
         .or_else(|_| tempfile::tempfile())
         .map_err(|error| no_room(name, error))?;
-    unfold_into(&mut unfolded, name, file)?;
+    unfold_into(&mut unfolded, name, file, job)?;
     Ok(unfolded)
 }
 
-/// Unfolds `file` into `to`.
-pub(super) fn unfold_into(to: &mut impl Write, name: &str, file: &[u8]) -> Result<()> {
+/// Unfolds `file` into `to`, until it ends or `job` is cancelled.
+pub(super) fn unfold_into(to: &mut impl Write, name: &str, file: &[u8], job: &Job) -> Result<()> {
     let compressed = u64::try_from(file.len()).unwrap_or(u64::MAX);
     let most = compressed.saturating_mul(MOST_EXPANSION).clamp(ALWAYS_ALLOWED, LARGEST);
     let mut stream = MultiGzDecoder::new(file);
     let mut step = vec![0; STEP];
     let mut total = 0_u64;
     loop {
+        job.check()?;
         let count = match stream.read(&mut step) {
             Ok(0) => return Ok(()),
             Ok(count) => count,
@@ -61,6 +64,9 @@ pub(super) fn unfold_into(to: &mut impl Write, name: &str, file: &[u8]) -> Resul
         }
         let part = step.get(..count).unwrap_or_default();
         to.write_all(part).map_err(|error| no_room(name, error))?;
+        let left = u64::try_from(stream.get_ref().len()).unwrap_or(u64::MAX);
+        let read = compressed.saturating_sub(left);
+        job.report(Progress::phase("unfolding the archive").with_bytes(read, Some(compressed)));
     }
 }
 

@@ -12,6 +12,7 @@ use tar::Header;
 use super::NemoArchive;
 use super::gzip;
 use crate::formats::torch;
+use crate::job::Job;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -46,7 +47,7 @@ fn open(content: &[u8]) -> crate::Result<NemoArchive> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.nemo");
     std::fs::write(&path, content).unwrap();
-    let opened = NemoArchive::open(&path);
+    let opened = NemoArchive::open(&path, &Job::new());
     assert_eq!(
         std::fs::read_dir(folder.path()).unwrap().count(),
         1,
@@ -57,7 +58,7 @@ fn open(content: &[u8]) -> crate::Result<NemoArchive> {
 
 #[test]
 fn a_golden_archive_names_its_members_and_its_checkpoints_are_read_in_place() {
-    let archive = NemoArchive::open(&golden("canary-1b-v2.nemo")).unwrap();
+    let archive = NemoArchive::open(&golden("canary-1b-v2.nemo"), &Job::new()).unwrap();
     let names: Vec<_> = archive.names().collect();
     assert!(names.contains(&"model_config.yaml"), "{names:?}");
     for (member, expected) in [
@@ -81,7 +82,7 @@ fn a_golden_archive_names_its_members_and_its_checkpoints_are_read_in_place() {
 
 #[test]
 fn the_head_of_a_golden_checkpoint_shares_its_numbers_with_the_embedding() {
-    let archive = NemoArchive::open(&golden("canary-180m-flash.nemo")).unwrap();
+    let archive = NemoArchive::open(&golden("canary-180m-flash.nemo"), &Job::new()).unwrap();
     let file = archive.member("model_weights.ckpt").unwrap();
     let checkpoint = torch::Checkpoint::read("model_weights.ckpt", file).unwrap();
     let embedding = checkpoint
@@ -158,12 +159,31 @@ fn a_gzipped_archive_is_unfolded_into_a_file_without_a_name() {
 }
 
 #[test]
+fn unfolding_tells_how_far_it_is_and_stops_when_it_is_not_wanted_any_more() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, &[7; 1000]).unwrap();
+    let file = encoder.finish().unwrap();
+    let (job, mut unfolded) = (Job::new(), Vec::new());
+    gzip::unfold_into(&mut unfolded, "model.nemo", &file, &job).unwrap();
+    let progress = job.progress().borrow().clone();
+    assert_eq!(
+        (progress.phase, progress.total_bytes),
+        ("unfolding the archive", Some(file.len() as u64))
+    );
+    assert!(progress.done_bytes > 0);
+    job.cancel();
+    let mut nothing = Vec::new();
+    let error = gzip::unfold_into(&mut nothing, "model.nemo", &file, &job).unwrap_err();
+    assert!(error.is_cancelled() && nothing.is_empty(), "{error}");
+}
+
+#[test]
 fn a_file_that_never_ends_is_stopped_long_before_the_disk_is_full() {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut encoder, &vec![0; 4 << 20]).unwrap();
     let bomb = encoder.finish().unwrap();
     let mut unfolded = Vec::new();
-    let error = gzip::unfold_into(&mut unfolded, "model.nemo", &bomb).unwrap_err();
+    let error = gzip::unfold_into(&mut unfolded, "model.nemo", &bomb, &Job::new()).unwrap_err();
     assert!(
         error.to_string().contains("unfolds to more than 1048576 bytes"),
         "{error}"

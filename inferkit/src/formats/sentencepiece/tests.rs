@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::SentencePiece;
 use crate::formats::nemo::NemoArchive;
 use crate::formats::yaml;
+use crate::job::Job;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,7 +26,7 @@ fn expected(model: &str) -> Value {
 
 /// The tokenizers of an archive by language, in its order; one without a name where it has a single one.
 fn tokenizers(model: &str) -> Vec<(String, SentencePiece)> {
-    let archive = NemoArchive::open(&golden(&format!("{model}.nemo"))).unwrap();
+    let archive = NemoArchive::open(&golden(&format!("{model}.nemo")), &Job::new()).unwrap();
     let config = archive.member("model_config.yaml").unwrap();
     let config: Value = yaml::read("model_config.yaml", config.bytes()).unwrap();
     let read = |section: &Value| {

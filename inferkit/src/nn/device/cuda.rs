@@ -10,6 +10,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use super::Unusable;
+use crate::panics::panic_text;
 
 /// Folders in which the loader looks without being told (`ld.so(8)`, Debian's multiarch, container runtimes).
 const LOADER_FOLDERS: &[&str] = &[
@@ -43,7 +44,7 @@ pub(super) fn open(index: usize) -> Result<candle_core::Device, Unusable> {
         ))),
         Err(panic) => Err(Unusable(format!(
             "CUDA's libraries do not load ({}); install cuBLAS and cuRAND of CUDA 12, or use the project's image",
-            panic_text(panic.as_ref())
+            panic_text(panic.as_ref()).lines().next().unwrap_or_default()
         ))),
     }
 }
@@ -65,12 +66,4 @@ fn holds_driver(folder: &Path) -> bool {
 fn loader_knows_driver() -> bool {
     const NAME: &[u8] = b"libcuda.so.1\0";
     std::fs::read("/etc/ld.so.cache").is_ok_and(|cache| cache.windows(NAME.len()).any(|bytes| bytes == NAME))
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied());
-    text.and_then(|text| text.lines().next()).unwrap_or("no text")
 }

@@ -77,9 +77,10 @@ impl CanarySource {
     /// Opens the archive at `path`.
     ///
     /// # Errors
-    /// [`Error::BadModel`] naming member and key when it is broken or of a kind that is not supported.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let archive = NemoArchive::open(path)?;
+    /// [`Error::BadModel`] naming member and key when it is broken or of a kind that is not supported;
+    /// [`Error::Unavailable`] when it has to be unfolded and that fails or is cancelled.
+    pub(super) fn open(path: &Path, job: &Job) -> Result<Self> {
+        let archive = NemoArchive::open(path, job)?;
         let tree = configuration(&archive, CONFIG)?;
         let checkpoint = Checkpoint::read(WEIGHTS, archive.member(WEIGHTS)?)?;
         let config = CanaryConfig::read(&tree, &|name| TensorSource::shape(&checkpoint, name))?;

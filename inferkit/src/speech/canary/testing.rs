@@ -103,7 +103,7 @@ pub(super) struct Golden {
 
 /// Loads a golden model on the processor, with its golden tensors.
 pub(super) fn load(name: &str) -> Golden {
-    let archive = NemoArchive::open(&golden(&format!("{name}.nemo"))).unwrap();
+    let archive = NemoArchive::open(&golden(&format!("{name}.nemo")), &Job::new()).unwrap();
     let text = archive.member("model_config.yaml").unwrap();
     let weights = archive.member("model_weights.ckpt").unwrap();
     let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();

@@ -172,7 +172,7 @@ impl ModelWrapper for CanaryAsrModel {
         job.report(Progress::phase("opening files"));
         let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
         let dtype = options.dtype.unwrap_or(self.options.dtype);
-        let source = Arc::new(CanarySource::open(&self.located()?)?);
+        let source = Arc::new(CanarySource::open(&self.located()?, job)?);
         self.check_budget(source.weights_bytes(&device, dtype)?, options.force)?;
         job.check()?;
 

@@ -6,7 +6,7 @@ use super::code::Source;
 
 /// The library's modules by floor, from the ground up; `lib.rs` stands above them all.
 const FLOORS: &[&[&str]] = &[
-    &["error", "job", "storage"],
+    &["error", "job", "panics", "storage"],
     &["hub", "formats", "audio", "nn", "monitor"],
     &["wrapper", "task"],
     &["registry", "doctor"],
@@ -18,6 +18,7 @@ const FLOORS: &[&[&str]] = &[
 /// The ways between rooms of one floor that the drawing shows: from, to.
 const DOORS: &[(&str, &str)] = &[
     ("job", "error"),
+    ("panics", "error"),
     ("storage", "error"),
     ("nn", "formats"),
     ("wrapper", "task"),

@@ -11,6 +11,7 @@ use super::tokenizer::CanaryTokenizer;
 use crate::formats::nemo::NemoArchive;
 use crate::formats::sentencepiece::SentencePiece;
 use crate::formats::yaml;
+use crate::job::Job;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -25,7 +26,7 @@ pub(super) fn golden(name: &str) -> Value {
 
 /// A golden archive.
 pub(super) fn archive(model: &str) -> NemoArchive {
-    NemoArchive::open(&path(&format!("{model}.nemo"))).unwrap()
+    NemoArchive::open(&path(&format!("{model}.nemo")), &Job::new()).unwrap()
 }
 
 /// The tokenizer section of a golden archive.

@@ -1,6 +1,7 @@
 use crate::audio::Spread;
 use crate::formats::nemo::NemoArchive;
 use crate::formats::yaml;
+use crate::job::Job;
 use crate::speech::canary::plan::Window;
 use crate::speech::canary::testing::golden;
 
@@ -9,7 +10,7 @@ use super::*;
 const SECOND: usize = 16_000;
 
 fn tokenizer(model: &str) -> Arc<CanaryTokenizer> {
-    let archive = NemoArchive::open(&golden(&format!("{model}.nemo"))).unwrap();
+    let archive = NemoArchive::open(&golden(&format!("{model}.nemo")), &Job::new()).unwrap();
     let config = archive.member("model_config.yaml").unwrap();
     let tree: serde_json::Value = yaml::read("model_config.yaml", config.bytes()).unwrap();
     Arc::new(CanaryTokenizer::read(&archive, &tree["tokenizer"]).unwrap())

@@ -1,8 +1,5 @@
-//! From a published folder to a network in memory, tensor by tensor.
-//!
-//! **Invariant:** no tensor is copied before its shape has been compared with the configuration's.
+//! From a published folder to a network in memory.
 
-use std::borrow::Cow;
 use std::path::Path;
 
 use candle_core::DType;
@@ -15,32 +12,26 @@ use super::encoder::EncoderLayer;
 use super::layer::Attention;
 use super::layer::FeedForward;
 use super::plan::Places;
-use crate::error::Error;
 use crate::error::Result;
 use crate::formats::safetensors::Checkpoint;
-use crate::formats::safetensors::ElementType;
-use crate::formats::safetensors::TensorView;
 use crate::nn::CacheShape;
-use crate::nn::Conv1d;
 use crate::nn::Device;
 use crate::nn::DtypePreference;
 use crate::nn::Embedding;
 use crate::nn::Encoding;
-use crate::nn::LayerNorm;
 use crate::nn::Linear;
 use crate::nn::PagedCache;
 use crate::nn::Placement;
 use crate::nn::StoredTensor;
-use crate::nn::Weight;
 use crate::nn::device_fault;
+use crate::nn::loader::Loader;
+use crate::nn::loader::Loading;
+use crate::nn::loader::TensorSource;
+use crate::nn::loader::missing;
 use crate::speech::whisper::config::StackConfig;
 use crate::speech::whisper::config::WhisperConfig;
 use crate::wrapper::Job;
 use crate::wrapper::MemoryUse;
-use crate::wrapper::Progress;
-
-/// Added to the variance of a layer norm (PyTorch's default, which Whisper has).
-const NORM_EPSILON: f32 = 1e-5;
 
 /// The token table, which is also the output matrix.
 const TOKEN_TABLE: &str = "model.decoder.embed_tokens.weight";
@@ -67,7 +58,7 @@ impl NetworkSource {
     /// Opens a model's folder.
     ///
     /// # Errors
-    /// [`Error::BadModel`] naming file and key when it is broken or of a kind that is not supported.
+    /// [`crate::Error::BadModel`] naming file and key when it is broken or of a kind that is not supported.
     pub(in crate::speech::whisper) fn open(folder: &Path) -> Result<Self> {
         Ok(Self {
             config: WhisperConfig::from_folder(folder)?,
@@ -83,13 +74,13 @@ impl NetworkSource {
     /// Memory that loading will take, from the directory alone.
     ///
     /// # Errors
-    /// [`Error::BadModel`] for a tensor of a type that is not known.
+    /// [`crate::Error::BadModel`] for a tensor of a type that is not known.
     pub(in crate::speech::whisper) fn memory(&self, options: &NetworkOptions) -> Result<MemoryUse> {
         let placement = self.placement(options)?;
         let mut weights_bytes = 0_u64;
         for name in self.checkpoint.names() {
-            if let Some(view) = self.checkpoint.find(name)? {
-                weights_bytes = weights_bytes.saturating_add(placement.resident_bytes(&stored(view)?));
+            if let Some(stored) = TensorSource::find(&self.checkpoint, name)? {
+                weights_bytes = weights_bytes.saturating_add(placement.resident_bytes(&stored));
             }
         }
         let caches = self.caches(options);
@@ -103,30 +94,30 @@ impl NetworkSource {
     /// Loads the network.
     ///
     /// # Errors
-    /// [`Error::BadModel`] for a tensor that is missing or does not fit the configuration, [`Error::Unavailable`] when
+    /// [`crate::Error::BadModel`] for a tensor that is missing or does not fit the configuration, [`crate::Error::Unavailable`] when
     /// cancelled or when memory runs out.
     pub(in crate::speech::whisper) fn load(&self, options: &NetworkOptions, job: &Job) -> Result<Network> {
         let placement = self.placement(options)?;
         let weight_type = placement.name_of(self.need(TOKEN_TABLE)?.encoding);
-        let mut loader = Loader {
-            source: self,
-            placement: &placement,
-            job,
-            read_bytes: 0,
-            weights_bytes: 0,
+        let loading = Loading::new(placement, job, self.checkpoint.bytes_total() as u64);
+        let placement = &loading.placement;
+        let layers = Layers {
+            config: &self.config,
+            weights: Loader::new(&self.checkpoint, &loading).at("model"),
+            placement,
         };
         let [work, own, sound] = self.caches(options);
         let cache = |(shape, _): &(CacheShape, Places)| {
             let (dtype, kernels) = (placement.cache_dtype(), placement.layer_kernels());
             PagedCache::new(*shape, dtype, &placement.device, kernels).map_err(device_fault)
         };
-        let encoder = loader.encoder(cache(&work)?, work.1)?;
-        let decoder = loader.decoder([cache(&own)?, cache(&sound)?], [own.1, sound.1])?;
+        let encoder = layers.encoder(cache(&work)?, work.1)?;
+        let decoder = layers.decoder([cache(&own)?, cache(&sound)?], [own.1, sound.1])?;
         let cache_bytes = self.memory(options)?.cache_bytes;
         Ok(Network {
             encoder,
             decoder,
-            memory: MemoryUse::new(loader.weights_bytes, cache_bytes),
+            memory: MemoryUse::new(loading.weights_bytes.get(), cache_bytes),
             weight_type,
         })
     }
@@ -171,36 +162,37 @@ impl NetworkSource {
     }
 
     fn need(&self, name: &str) -> Result<StoredTensor<'_>> {
-        stored(self.checkpoint.tensor(name)?)
+        TensorSource::find(&self.checkpoint, name)?.ok_or_else(|| missing(name))
     }
 }
 
 /// Windows that are encoded together: more only take memory.
 const LARGEST_BATCH: usize = 4;
 
-/// Reads tensors, counts them, tells progress, and stops when the job is cancelled.
-struct Loader<'a> {
-    source: &'a NetworkSource,
+/// Makes layers of the tensors that the configuration names.
+struct Layers<'a> {
+    config: &'a WhisperConfig,
+    /// Tensors below `model.`.
+    weights: Loader<'a>,
     placement: &'a Placement,
-    job: &'a Job,
-    read_bytes: u64,
-    weights_bytes: u64,
 }
 
-impl Loader<'_> {
-    fn encoder(&mut self, cache: PagedCache, places: Places) -> Result<Encoder> {
-        let config = &self.source.config;
-        let (width, mel_bins, stack) = (config.width, config.mel_bins, config.encoder);
+impl Layers<'_> {
+    fn encoder(&self, cache: PagedCache, places: Places) -> Result<Encoder> {
+        let (width, mel_bins, stack) = (self.config.width, self.config.mel_bins, self.config.encoder);
+        let weights = self.weights.at("encoder");
         let convolutions = [
-            self.convolution("model.encoder.conv1", [width, mel_bins, 3], 1)?,
-            self.convolution("model.encoder.conv2", [width, width, 3], 2)?,
+            weights.at("conv1").convolution([width, mel_bins, 3], (1, 1))?,
+            weights.at("conv2").convolution([width, width, 3], (2, 1))?,
         ];
-        let positions = self.plain("model.encoder.embed_positions.weight", &[stack.positions, width])?;
+        let positions = weights
+            .at("embed_positions")
+            .plain("weight", &[stack.positions, width])?;
         let layers = (0..stack.layers).map(|index| {
-            let name = format!("model.encoder.layers.{index}");
+            let layer = weights.at(format_args!("layers.{index}"));
             Ok(EncoderLayer {
-                attention: self.attention(&name, "self_attn", stack.heads)?,
-                feed_forward: self.feed_forward(&name, stack.inner)?,
+                attention: self.attention(&layer, "self_attn", stack.heads)?,
+                feed_forward: self.feed_forward(&layer, stack.inner)?,
             })
         });
         let layers = layers.collect::<Result<_>>()?;
@@ -209,7 +201,7 @@ impl Loader<'_> {
             convolutions,
             positions,
             layers,
-            norm: self.norm("model.encoder.layer_norm")?,
+            norm: weights.at("layer_norm").layer_norm(width)?,
             cache,
             places,
             device: self.placement.device.clone(),
@@ -217,17 +209,21 @@ impl Loader<'_> {
         })
     }
 
-    fn decoder(&mut self, [own, sound]: [PagedCache; 2], [lanes, slots]: [Places; 2]) -> Result<Decoder> {
-        let config = &self.source.config;
-        let (width, stack) = (config.width, config.decoder);
-        let table = self.weight(TOKEN_TABLE, [config.vocabulary, width])?;
-        let positions = self.plain("model.decoder.embed_positions.weight", &[stack.positions, width])?;
+    fn decoder(&self, [own, sound]: [PagedCache; 2], [lanes, slots]: [Places; 2]) -> Result<Decoder> {
+        let (width, stack) = (self.config.width, self.config.decoder);
+        let weights = self.weights.at("decoder");
+        let table = weights
+            .at("embed_tokens")
+            .matrix("weight", &[self.config.vocabulary, width])?;
+        let positions = weights
+            .at("embed_positions")
+            .plain("weight", &[stack.positions, width])?;
         let layers = (0..stack.layers).map(|index| {
-            let name = format!("model.decoder.layers.{index}");
+            let layer = weights.at(format_args!("layers.{index}"));
             Ok(DecoderLayer {
-                own: self.attention(&name, "self_attn", stack.heads)?,
-                sound: self.attention(&name, "encoder_attn", stack.heads)?,
-                feed_forward: self.feed_forward(&name, stack.inner)?,
+                own: self.attention(&layer, "self_attn", stack.heads)?,
+                sound: self.attention(&layer, "encoder_attn", stack.heads)?,
+                feed_forward: self.feed_forward(&layer, stack.inner)?,
             })
         });
         let layers = layers.collect::<Result<_>>()?;
@@ -236,7 +232,7 @@ impl Loader<'_> {
             embedding: Embedding::new(table, self.placement.dtype),
             positions,
             layers,
-            norm: self.norm("model.decoder.layer_norm")?,
+            norm: weights.at("layer_norm").layer_norm(width)?,
             own,
             lanes,
             sound,
@@ -245,100 +241,29 @@ impl Loader<'_> {
         })
     }
 
-    fn attention(&mut self, layer: &str, kind: &str, heads: usize) -> Result<Attention> {
-        let width = self.source.config.width;
-        let name = |part: &str| format!("{layer}.{kind}.{part}");
+    fn attention(&self, layer: &Loader<'_>, kind: &str, heads: usize) -> Result<Attention> {
+        let width = self.config.width;
+        let linear = |part: &str, has_bias| {
+            layer
+                .at(format_args!("{kind}.{part}"))
+                .linear(&[width, width], has_bias)
+        };
         Ok(Attention {
-            norm: self.norm(&format!("{layer}.{kind}_layer_norm"))?,
-            query: self.linear(&name("q_proj"), [width, width])?,
-            key: self.without_bias(&name("k_proj"), [width, width])?,
-            value: self.linear(&name("v_proj"), [width, width])?,
-            output: self.linear(&name("out_proj"), [width, width])?,
+            norm: layer.at(format_args!("{kind}_layer_norm")).layer_norm(width)?,
+            query: linear("q_proj", true)?,
+            key: linear("k_proj", false)?,
+            value: linear("v_proj", true)?,
+            output: linear("out_proj", true)?,
             heads,
         })
     }
 
-    fn feed_forward(&mut self, layer: &str, inner: usize) -> Result<FeedForward> {
-        let width = self.source.config.width;
+    fn feed_forward(&self, layer: &Loader<'_>, inner: usize) -> Result<FeedForward> {
+        let width = self.config.width;
         Ok(FeedForward {
-            norm: self.norm(&format!("{layer}.final_layer_norm"))?,
-            up: self.linear(&format!("{layer}.fc1"), [inner, width])?,
-            down: self.linear(&format!("{layer}.fc2"), [width, inner])?,
+            norm: layer.at("final_layer_norm").layer_norm(width)?,
+            up: layer.at("fc1").linear(&[inner, width], true)?,
+            down: layer.at("fc2").linear(&[width, inner], true)?,
         })
     }
-
-    fn linear(&mut self, name: &str, shape: [usize; 2]) -> Result<Linear> {
-        let weight = self.weight(&format!("{name}.weight"), shape)?;
-        let bias = self.plain(&format!("{name}.bias"), &shape[..1])?;
-        Linear::new(&weight, Some(bias)).map_err(device_fault)
-    }
-
-    fn without_bias(&mut self, name: &str, shape: [usize; 2]) -> Result<Linear> {
-        let weight = self.weight(&format!("{name}.weight"), shape)?;
-        Linear::new(&weight, None).map_err(device_fault)
-    }
-
-    fn norm(&mut self, name: &str) -> Result<LayerNorm> {
-        let shape = [self.source.config.width];
-        let weight = self.plain(&format!("{name}.weight"), &shape)?;
-        let bias = self.plain(&format!("{name}.bias"), &shape)?;
-        LayerNorm::new(weight, bias, NORM_EPSILON, self.placement.layer_kernels()).map_err(device_fault)
-    }
-
-    fn convolution(&mut self, name: &str, shape: [usize; 3], stride: usize) -> Result<Conv1d> {
-        let weight = self.source.need(&format!("{name}.weight"))?;
-        weight.expect_shape(&shape)?;
-        let bias = self.source.need(&format!("{name}.bias"))?;
-        let convolution = Conv1d::load(&weight, &bias, (stride, 1), self.placement)?;
-        self.account(&weight)?;
-        self.account(&bias)?;
-        Ok(convolution)
-    }
-
-    fn weight(&mut self, name: &str, shape: [usize; 2]) -> Result<Weight> {
-        let stored = self.source.need(name)?;
-        stored.expect_shape(&shape)?;
-        let weight = stored.to_weight(self.placement)?;
-        self.account(&stored)?;
-        Ok(weight)
-    }
-
-    fn plain(&mut self, name: &str, shape: &[usize]) -> Result<candle_core::Tensor> {
-        let stored = self.source.need(name)?;
-        stored.expect_shape(shape)?;
-        let tensor = stored.to_plain(self.placement)?;
-        self.account(&stored)?;
-        Ok(tensor)
-    }
-
-    /// Counts a tensor that was read, tells so, and stops if asked to.
-    fn account(&mut self, stored: &StoredTensor<'_>) -> Result<()> {
-        self.job.check()?;
-        self.read_bytes = self.read_bytes.saturating_add(stored.bytes.len() as u64);
-        self.weights_bytes = self.weights_bytes.saturating_add(self.placement.resident_bytes(stored));
-        let total = self.source.checkpoint.bytes_total() as u64;
-        self.job
-            .report(Progress::phase("reading weights").with_bytes(self.read_bytes, Some(total)));
-        Ok(())
-    }
-}
-
-fn stored(view: TensorView<'_>) -> Result<StoredTensor<'_>> {
-    let dtype = match view.dtype {
-        ElementType::F32 => DType::F32,
-        ElementType::F16 => DType::F16,
-        ElementType::Bf16 => DType::BF16,
-        other => {
-            return Err(Error::unsupported_model(format!(
-                "tensor {}: weights of {other} are not supported; use a checkpoint of F32, F16 or BF16",
-                view.name
-            )));
-        }
-    };
-    Ok(StoredTensor {
-        name: Cow::Borrowed(view.name),
-        encoding: Encoding::Plain(dtype),
-        shape: view.shape,
-        bytes: Cow::Borrowed(view.bytes),
-    })
 }
