@@ -46,9 +46,9 @@ struct Models {
     chat: Arc<dyn ChatModel>,
 }
 
-/// Who said what in `samples`.
-async fn listen(models: &Models, samples: Samples) -> Result<Meeting> {
-    let request = MeetingRequest::new(samples);
+/// Who said what in a recording, of which `samples` holds what each of the two models hears best.
+async fn listen(models: &Models, [speech, voices]: [Samples; 2]) -> Result<Meeting> {
+    let request = MeetingRequest::new(speech).with_speaker_samples(voices);
     let mut events = transcribe_meeting(Arc::clone(&models.transcriber), Arc::clone(&models.diarizer), request).await?;
     while let Some(event) = events.next().await {
         if let MeetingEvent::Done(meeting) = event? {
@@ -68,7 +68,7 @@ fn script(meeting: &Meeting) -> String {
 }
 
 /// Writes the script and the minutes of a recording.
-async fn minutes(models: &Models, samples: Samples, out: &mut (dyn Write + Send)) -> Result<()> {
+async fn minutes(models: &Models, samples: [Samples; 2], out: &mut (dyn Write + Send)) -> Result<()> {
     let script = script(&listen(models, samples).await?);
     // A reader that is gone ends the example, not the library.
     let mut write = |text: &str| out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok();
@@ -93,8 +93,8 @@ async fn minutes(models: &Models, samples: Samples, out: &mut (dyn Write + Send)
     Ok(())
 }
 
-/// Decodes a sound file on a thread that may be busy.
-async fn decode(path: String) -> Result<Samples> {
+/// Decodes a sound file on a thread that may be busy: once, for the recogniser and for the network of speakers.
+async fn decode(path: String) -> Result<[Samples; 2]> {
     let work = move || {
         let file = std::fs::File::open(&path).map_err(|cause| {
             Error::invalid(
@@ -103,7 +103,9 @@ async fn decode(path: String) -> Result<Samples> {
                 format!("{path} cannot be opened: {cause}"),
             )
         })?;
-        Ok(audio::decode(file, &audio::DecodeOptions::default(), &Job::new())?.samples)
+        let filters = [audio::ResamplingFilter::Steep, audio::ResamplingFilter::Sinc];
+        let recordings = audio::decode_by(file, &audio::DecodeOptions::default(), filters, &Job::new())?;
+        Ok(recordings.map(|recording| recording.samples))
     };
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|cause| Error::internal("decoding ended early").with_source(cause))?
@@ -239,7 +241,10 @@ mod tests {
             chat: Arc::new(Small),
         };
         let mut out = Vec::new();
-        minutes(&models, Arc::from(vec![0.0; 32_000]), &mut out).await.unwrap();
+        let samples: Samples = Arc::from(vec![0.0; 32_000]);
+        minutes(&models, [Arc::clone(&samples), samples], &mut out)
+            .await
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, "ANN: Who buys the cake?\nBOB: I do.\n\nTask for BOB: the cake.");
     }
@@ -247,8 +252,8 @@ mod tests {
     #[tokio::test]
     async fn a_sound_file_is_decoded_and_a_missing_one_named() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/audio");
-        let samples = decode(format!("{folder}/pcm_s16_44k1_stereo.wav")).await.unwrap();
-        assert!(!samples.is_empty());
+        let [speech, voices] = decode(format!("{folder}/pcm_s16_44k1_stereo.wav")).await.unwrap();
+        assert!(!speech.is_empty() && speech.len() == voices.len());
         let error = decode(format!("{folder}/no such file")).await.unwrap_err();
         assert_eq!(error.code(), "invalid_audio");
     }

@@ -15,24 +15,20 @@ use symphonia::core::meta::MetadataOptions;
 
 use super::DecodeOptions;
 use super::Recording;
-use super::SAMPLE_RATE;
+use super::ResamplingFilter;
 use super::codec::Decoder;
 use super::codec::Format;
 use super::fault;
-use super::mix::to_mono;
-use super::resample::Resampler;
+use super::sink::Sink;
 use super::source::ReadFault;
 use super::source::Source;
 use crate::error::Error;
 use crate::error::Result;
 use crate::job::Job;
-
 use crate::panics::contain;
+
 /// Most bytes of tags, and of pictures, that are kept while a file is read.
 const MAX_METADATA_BYTES: usize = 1 << 20;
-
-/// Most changes of the sampling rate within a file. Each costs a filter, and radio recordings have one or two.
-const MAX_RATE_CHANGES: usize = 8;
 
 /// Decodes a recording to 16 kHz mono, whatever it is: WAV, AIFF, FLAC, MP3, AAC, M4A/MP4, Ogg Vorbis, Opus, `WebM`.
 ///
@@ -49,6 +45,23 @@ pub fn decode(
     options: &DecodeOptions,
     job: &Job,
 ) -> Result<Recording> {
+    let [recording] = decode_by(source, options, [options.filter], job)?;
+    Ok(recording)
+}
+
+/// Decodes a recording once and brings it to 16 kHz by each of `filters`, in place of the one that `options` names.
+///
+/// A recogniser hears best what the steep filter gives, and a network of speakers knows the short one: a transcript with
+/// speakers takes both. Recordings of 16 kHz need no filter and are shared; of others, memory grows with each filter.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_by<const N: usize>(
+    source: impl Read + Seek + Send + Sync + 'static,
+    options: &DecodeOptions,
+    filters: [ResamplingFilter; N],
+    job: &Job,
+) -> Result<[Recording; N]> {
     let source = Source::new(source, job.clone())
         .map_err(|cause| Error::internal("the recording could not be read from where it was put").with_source(cause))?;
     if source.length_bytes() == 0 {
@@ -56,17 +69,14 @@ pub fn decode(
     }
     let read_fault = source.fault();
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
-    let decoded = contain(|| decode_stream(stream, options, job, &read_fault), broken);
+    let decoded = contain(|| decode_stream(stream, Sink::new(options, &filters), job, &read_fault), broken);
     // Both look like damage of the file from above.
     job.check()?;
     read_fault.check()?;
-    decoded
+    let recordings = decoded?.try_into();
+    recordings.map_err(|_| Error::internal("a decoded recording is missing one of its filters"))
 }
 
-fn decode_stream(
-    stream: MediaSourceStream<'static>,
-    options: &DecodeOptions,
-    job: &Job,
 /// The error about a file in which a decoder panicked.
 ///
 /// The crates behind it (`symphonia`, `ropus`: above 100,000 lines of bit readers) count in places that a damaged file
@@ -78,15 +88,18 @@ fn broken(reason: &str) -> Error {
     fault::invalid("the recording is damaged in a way that breaks its decoder; encode it again")
 }
 
+fn decode_stream(
+    stream: MediaSourceStream<'static>,
+    mut sink: Sink<'_>,
+    job: &Job,
     read_fault: &ReadFault,
-) -> Result<Recording> {
+) -> Result<Vec<Recording>> {
     let limits = MetadataOptions::default()
         .limit_tag_bytes(Limit::Maximum(MAX_METADATA_BYTES))
         .limit_visual_bytes(Limit::Maximum(MAX_METADATA_BYTES));
     let mut reader = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), limits)
         .map_err(|cause| fault::unknown(&cause))?;
-    let mut sink = Sink::new(options);
     let mut last_fault = None;
     // A file may hold several recordings one after the other, each with its own headers (chained Ogg).
     loop {
@@ -141,102 +154,5 @@ fn decode_section(
                 return Ok(SectionEnd::File);
             }
         }
-    }
-}
-
-/// Takes what is decoded, mixes it, brings it to 16 kHz and counts it.
-struct Sink<'a> {
-    options: &'a DecodeOptions,
-    max_samples: usize,
-    source: Option<Format>,
-    current: Option<(u32, Resampler)>,
-    rate_changes: usize,
-    mono: Vec<f32>,
-    samples: Vec<f32>,
-}
-
-impl<'a> Sink<'a> {
-    fn new(options: &'a DecodeOptions) -> Self {
-        let max_samples = options.max_seconds.max(0.0) * f64::from(SAMPLE_RATE);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates, and not below 0 by the line above"
-        )]
-        let max_samples = max_samples as usize;
-        Self {
-            options,
-            max_samples,
-            source: None,
-            current: None,
-            rate_changes: 0,
-            mono: Vec::new(),
-            samples: Vec::new(),
-        }
-    }
-
-    fn push(&mut self, interleaved: &[f32], format: Format, decoder: &Decoder) -> Result<()> {
-        if interleaved.is_empty() {
-            return Ok(());
-        }
-        if self.source.is_none() {
-            let Format { rate, channels } = format;
-            if let Some(channel) = self.options.channel.filter(|channel| *channel >= channels) {
-                return Err(fault::no_such_channel(channel, channels));
-            }
-            let rate = decoder.nominal_rate(rate);
-            self.source = Some(Format { rate, channels });
-        }
-        self.mono.clear();
-        to_mono(interleaved, format.channels, self.options.channel, &mut self.mono)?;
-        self.set_rate(format.rate)?;
-        if let Some((_, resampler)) = &mut self.current {
-            resampler.push(&self.mono, &mut self.samples)?;
-        }
-        self.check_length()
-    }
-
-    /// Makes the resampler fit `rate`, after what the one before still holds.
-    fn set_rate(&mut self, rate: u32) -> Result<()> {
-        if matches!(self.current, Some((current, _)) if current == rate) {
-            return Ok(());
-        }
-        if let Some((_, before)) = self.current.take() {
-            before.finish(&mut self.samples)?;
-            self.rate_changes += 1;
-            if self.rate_changes > MAX_RATE_CHANGES {
-                return Err(fault::invalid(format!(
-                    "the recording changes its sampling rate more than {MAX_RATE_CHANGES} times; encode it with one"
-                )));
-            }
-        }
-        self.current = Some((rate, Resampler::new(rate, self.options.filter)?));
-        Ok(())
-    }
-
-    fn check_length(&self) -> Result<()> {
-        if self.samples.len() > self.max_samples {
-            return Err(fault::too_long(self.options.max_seconds));
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, last_fault: Option<&Fault>) -> Result<Recording> {
-        if let Some((_, resampler)) = self.current.take() {
-            resampler.finish(&mut self.samples)?;
-        }
-        self.check_length()?;
-        let Some(Format { rate, channels }) = self.source else {
-            return Err(fault::nothing_decoded(last_fault));
-        };
-        if let Some(cause) = last_fault {
-            tracing::debug!(%cause, "a part of the recording was damaged and is left out");
-        }
-        Ok(Recording {
-            duration_seconds: self.samples.len() as f64 / f64::from(SAMPLE_RATE),
-            samples: self.samples.into(),
-            source_sample_rate: rate,
-            channels,
-        })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes → container → packets → decoder → channels mixed → 16 kHz → samples
-//!         (symphonia)           (symphonia, ropus)         (rubato, or sinc for speakers)
+//!         (symphonia)           (symphonia, ropus)         (rubato, sinc for speakers, or both of one decode)
 //! samples → frames → power → mel → log                  (fbank: Kaldi's, for speaker networks)
 //! ```
 //!
@@ -23,11 +23,13 @@ mod peaks;
 mod recording;
 mod resample;
 mod sinc;
+mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
 
 pub use decode::decode;
+pub use decode::decode_by;
 pub use peaks::peaks;
 pub use recording::DecodeOptions;
 pub use recording::Recording;

@@ -43,6 +43,14 @@ impl MeetingRequest {
             diarization: DiarizationRequest::new(samples),
         }
     }
+
+    /// Has the speakers found in `samples`, the same recording brought to 16 kHz by the filter that networks of speakers
+    /// know ([`decode_by`](crate::audio::decode_by)).
+    #[must_use]
+    pub fn with_speaker_samples(mut self, samples: Samples) -> Self {
+        self.diarization.samples = samples;
+        self
+    }
 }
 
 /// One step of the work.

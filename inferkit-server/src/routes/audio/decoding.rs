@@ -9,7 +9,7 @@ use inferkit::Result;
 use inferkit::audio::DecodeOptions;
 use inferkit::audio::Recording;
 use inferkit::audio::ResamplingFilter;
-use inferkit::audio::decode;
+use inferkit::audio::decode_by;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
@@ -29,32 +29,31 @@ pub(crate) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(2 * cores))
 }
 
-/// Decodes `file`; `channel` is the one to take in place of the average, `filter` brings other rates to 16 kHz.
+/// Decodes `file` once; `channel` is the one to take in place of the average, each of `filters` brings other rates to 16 kHz.
 ///
 /// # Errors
-/// Those of [`decode`].
-pub(crate) async fn decoded(
+/// Those of [`decode_by`].
+pub(crate) async fn decoded<const N: usize>(
     app: &App,
     file: File,
     channel: Option<usize>,
-    filter: ResamplingFilter,
-) -> Result<Recording> {
+    filters: [ResamplingFilter; N],
+) -> Result<[Recording; N]> {
     let place = app.decodings.clone().acquire_owned().await;
     let place = place.map_err(|_| Error::internal("the places for decoding were closed"))?;
     let mut options = DecodeOptions::default().with_max_seconds(app.config.limits.max_audio_seconds.as_secs_f64());
     options.channel = channel;
-    options.filter = filter;
     let job = Job::new();
     let waiting = CancelOnDrop(job.clone());
     let work = tokio::task::spawn_blocking(move || {
         let _held = place;
-        decode(file, &options, &job)
+        decode_by(file, &options, filters, &job)
     });
-    let recording = work
+    let recordings = work
         .await
         .map_err(|cause| Error::internal("decoding ended without a result").with_source(cause))?;
     drop(waiting);
-    recording
+    recordings
 }
 
 #[cfg(test)]

@@ -34,7 +34,8 @@ pub(crate) async fn diarized(
     work: Diarizing,
 ) -> Result<(Recording, DiarizationStream), ApiError> {
     let lease = async { work.diarizer.ensure_loaded_within(work.patience).await };
-    let (recording, lease) = tokio::try_join!(decoded(app, file, work.channel, ResamplingFilter::Sinc), lease)?;
+    let recording = decoded(app, file, work.channel, [ResamplingFilter::Sinc]);
+    let ([recording], lease) = tokio::try_join!(recording, lease)?;
     let request = work.bounds.request(recording.samples.clone());
     let stream = lease.diarization()?.diarize(request).await?;
     Ok((recording, until_ended(stream, lease)))

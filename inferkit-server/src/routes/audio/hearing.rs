@@ -9,6 +9,7 @@ use inferkit::ModelHandle;
 use inferkit::Result;
 use inferkit::audio::Recording;
 use inferkit::audio::ResamplingFilter;
+use inferkit::task::Samples;
 
 use super::decoding::decoded;
 use super::speakers::SpeakerBounds;
@@ -51,6 +52,7 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         channel,
         patience,
     } = hearing;
+    let for_speakers = diarizer.as_ref().map(|_| ResamplingFilter::Sinc);
     let transcriber = async { transcriber.ensure_loaded_within(patience).await.map_err(ApiError::from) };
     let diarizer = async {
         let Some((handle, bounds)) = diarizer else {
@@ -59,12 +61,8 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         let lease = handle.ensure_loaded_within(patience).await.map_err(of_diarizer)?;
         Ok::<_, ApiError>(Some((lease, bounds)))
     };
-    let recording = async {
-        decoded(app, file, channel, ResamplingFilter::Steep)
-            .await
-            .map_err(ApiError::from)
-    };
-    let (recording, transcriber, diarizer) = tokio::try_join!(recording, transcriber, diarizer)?;
+    let recordings = for_both(app, file, channel, for_speakers);
+    let ((recording, voices), transcriber, diarizer) = tokio::try_join!(recordings, transcriber, diarizer)?;
     let model = transcriber.transcription()?;
     let mut wishes = wishes;
     let able = model.capabilities();
@@ -76,19 +74,36 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
     let speech = model.transcribe(wishes.request(recording.samples.clone())).await?;
     let speech = until_ended(speech, transcriber);
     let speakers = match diarizer {
-        Some((lease, bounds)) => Some(found_speakers(lease, bounds, &recording).await.map_err(of_diarizer)?),
+        Some((lease, bounds)) => Some(found_speakers(lease, bounds, voices).await.map_err(of_diarizer)?),
         None => None,
     };
     let steps = steps(speech, speakers, recording.duration_seconds);
     Ok(Heard { recording, steps })
 }
 
+/// The recording as the recogniser hears it best, and its samples as the network of speakers knows them: of one decode, and
+/// the same ones where no other filter is asked.
+async fn for_both(
+    app: &App,
+    file: File,
+    channel: Option<usize>,
+    for_speakers: Option<ResamplingFilter>,
+) -> Result<(Recording, Samples), ApiError> {
+    let Some(filter) = for_speakers else {
+        let [recording] = decoded(app, file, channel, [ResamplingFilter::Steep]).await?;
+        let voices = recording.samples.clone();
+        return Ok((recording, voices));
+    };
+    let [recording, voices] = decoded(app, file, channel, [ResamplingFilter::Steep, filter]).await?;
+    Ok((recording, voices.samples))
+}
+
 async fn found_speakers(
     lease: Lease,
     bounds: SpeakerBounds,
-    recording: &Recording,
+    samples: Samples,
 ) -> Result<inferkit::task::DiarizationStream> {
-    let request = bounds.request(recording.samples.clone());
+    let request = bounds.request(samples);
     let stream = lease.diarization()?.diarize(request).await?;
     Ok(until_ended(stream, lease))
 }
@@ -100,4 +115,35 @@ fn of_diarizer(error: inferkit::Error) -> ApiError {
         return error.with_param("diarization");
     }
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Seek;
+    use std::io::Write;
+
+    use super::*;
+    use crate::testing;
+
+    /// A second at 8 kHz.
+    fn recording() -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&testing::audio::wav(&[0.5])).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[tokio::test]
+    async fn speakers_of_a_transcript_are_found_in_the_samples_that_a_diarization_gets() {
+        let app = testing::app("").await;
+        let for_speakers = Some(ResamplingFilter::Sinc);
+        let (speech, voices) = for_both(&app, recording(), None, for_speakers).await.unwrap();
+        let [alone] = decoded(&app, recording(), None, [ResamplingFilter::Sinc])
+            .await
+            .unwrap();
+        assert_eq!(voices, alone.samples);
+        let (plain, shared) = for_both(&app, recording(), None, None).await.unwrap();
+        assert_eq!((&speech, &plain.samples), (&plain, &shared));
+        assert_ne!(speech.samples, voices);
+    }
 }

@@ -1,5 +1,6 @@
 //! Whole files: each kind against a formula, and what strangers may send.
 
+mod filters;
 mod hostile;
 mod kinds;
 mod reference;
