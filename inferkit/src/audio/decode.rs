@@ -19,11 +19,14 @@ use super::SAMPLE_RATE;
 use super::codec::Decoder;
 use super::codec::Format;
 use super::contain::contain;
+use super::edit_list;
+use super::edit_list::Edit;
 use super::fault;
 use super::mix::to_mono;
 use super::resample::Resampler;
 use super::source::ReadFault;
 use super::source::Source;
+use super::trim::Trim;
 use crate::error::Error;
 use crate::error::Result;
 use crate::job::Job;
@@ -49,14 +52,19 @@ pub fn decode(
     options: &DecodeOptions,
     job: &Job,
 ) -> Result<Recording> {
-    let source = Source::new(source, job.clone())
-        .map_err(|cause| Error::internal("the recording could not be read from where it was put").with_source(cause))?;
+    let unreadable = |cause: std::io::Error| {
+        Error::internal("the recording could not be read from where it was put").with_source(cause)
+    };
+    let mut source = Source::new(source, job.clone()).map_err(unreadable)?;
     if source.length_bytes() == 0 {
         return Err(fault::empty());
     }
     let read_fault = source.fault();
+    let length_bytes = source.length_bytes();
+    let edit = edit_list::read(&mut source, length_bytes);
+    source.rewind().map_err(unreadable)?;
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
-    let decoded = contain(|| decode_stream(stream, options, job, &read_fault));
+    let decoded = contain(|| decode_stream(stream, (options, edit), job, &read_fault));
     // Both look like damage of the file from above.
     job.check()?;
     read_fault.check()?;
@@ -65,7 +73,7 @@ pub fn decode(
 
 fn decode_stream(
     stream: MediaSourceStream<'static>,
-    options: &DecodeOptions,
+    (options, edit): (&DecodeOptions, Option<Edit>),
     job: &Job,
     read_fault: &ReadFault,
 ) -> Result<Recording> {
@@ -75,7 +83,7 @@ fn decode_stream(
     let mut reader = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), limits)
         .map_err(|cause| fault::unknown(&cause))?;
-    let mut sink = Sink::new(options);
+    let mut sink = Sink::new(options, edit);
     let mut last_fault = None;
     // A file may hold several recordings one after the other, each with its own headers (chained Ogg).
     loop {
@@ -138,6 +146,7 @@ struct Sink<'a> {
     options: &'a DecodeOptions,
     max_samples: usize,
     source: Option<Format>,
+    trim: Trim,
     current: Option<(u32, Resampler)>,
     rate_changes: usize,
     mono: Vec<f32>,
@@ -145,7 +154,7 @@ struct Sink<'a> {
 }
 
 impl<'a> Sink<'a> {
-    fn new(options: &'a DecodeOptions) -> Self {
+    fn new(options: &'a DecodeOptions, edit: Option<Edit>) -> Self {
         let max_samples = options.max_seconds.max(0.0) * f64::from(SAMPLE_RATE);
         #[expect(
             clippy::cast_possible_truncation,
@@ -157,6 +166,7 @@ impl<'a> Sink<'a> {
             options,
             max_samples,
             source: None,
+            trim: Trim::new(edit),
             current: None,
             rate_changes: 0,
             mono: Vec::new(),
@@ -165,6 +175,7 @@ impl<'a> Sink<'a> {
     }
 
     fn push(&mut self, interleaved: &[f32], format: Format, decoder: &Decoder) -> Result<()> {
+        let interleaved = self.trim.kept(interleaved, format, decoder);
         if interleaved.is_empty() {
             return Ok(());
         }

@@ -15,6 +15,7 @@
 mod codec;
 mod contain;
 mod decode;
+mod edit_list;
 mod fault;
 pub(crate) mod fbank;
 mod mel;
@@ -27,6 +28,7 @@ mod sinc;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 pub use decode::decode;
 pub use peaks::peaks;
