@@ -2,6 +2,7 @@
 
 mod canary;
 mod line;
+mod repetition;
 mod stream;
 mod whisper;
 
