@@ -10,3 +10,5 @@ pub use canary::CanaryAsrModel;
 pub use canary::CanaryOptions;
 pub use whisper::WhisperModel;
 pub use whisper::WhisperOptions;
+#[cfg(any(fuzzing, test))]
+pub(crate) use whisper::fuzzing;
