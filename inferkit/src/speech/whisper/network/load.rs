@@ -242,6 +242,7 @@ impl Loader<'_> {
             sound,
             slots,
             device: self.placement.device.clone(),
+            kernels: self.placement.layer_kernels().cloned(),
         })
     }
 
