@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "models" / "demo"
 LOG = DEMO / "server.log"
 RECORDINGS = ROOT / "examples" / "demo"
+#: A Canary for free speech in four languages, 740 MB.
+LARGER = "nvidia/canary-180m-flash"
 
 
 def call(url: str, body: dict | None = None):
@@ -68,6 +71,20 @@ def start(binary: str, bind: str) -> subprocess.Popen:
             time.sleep(0.1)
     server.terminate()
     sys.exit("the server did not answer within 30 seconds")
+
+
+def look_for_the_hub(url: str) -> threading.Event:
+    """Set once the configured hub has told of the larger Canary. Without a network it never is, and nobody waits for it."""
+    found = threading.Event()
+
+    def look() -> None:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            endpoint = json.load(call(f"{url}/api/admin/config"))["values"]["storage"]["hub_endpoint"]
+            urllib.request.urlopen(f"{endpoint}/api/models/{LARGER}", timeout=5).close()
+            found.set()
+
+    threading.Thread(target=look, daemon=True).start()
+    return found
 
 
 def chat(url: str) -> None:
@@ -154,6 +171,7 @@ def main() -> None:
     url = f"http://{arguments.bind}"
     server = start(arguments.binary, arguments.bind)
     try:
+        hub = look_for_the_hub(url)
         try:
             for ask in (chat, canary, whisper, diarization):
                 ask(url)
@@ -163,6 +181,9 @@ def main() -> None:
             sys.exit(f"\n{json.load(error)['error']['message']}")
         print(f"\nServing at {url}  ·  API reference {url}/docs  ·  status {url}/api/admin/status")
         print(f'Point any OpenAI client at {url}/v1, model "qwen". The server writes its log to {LOG.relative_to(ROOT)}.')
+        if hub.is_set():
+            source = f"INFERKIT_MODELS__CANARY__SOURCE={LARGER} {arguments.binary}"
+            print(f"A Canary for free speech is at the hub: {source} models pull canary; then {source} serve")
         if not arguments.once:
             print("Ctrl-C ends it.", flush=True)
             server.wait()

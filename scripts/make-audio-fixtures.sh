@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Writes tests/golden/audio: one second of sound, given by a formula, in every container and encoding that is read;
+# tests/golden/spoken: a sentence of the demo in most of them, which must give one text;
 # and inferkit/fuzz/corpus/audio: a beep of each kind, from which the fuzzer begins.
 #
 # Needs ffmpeg (5.1 was used). The tests need nothing: they compute the same formula at 16 kHz
@@ -53,6 +54,33 @@ write opus_48k.mp4 48000 "$mono" mono -c:a libopus -b:a 48k
 # Two minutes of nothing in a few kilobytes.
 ffmpeg -hide_banner -loglevel error -y -bitexact -f lavfi -i "anullsrc=r=48000:cl=mono" -t 120 \
     -map_metadata -1 -bitexact -c:a libopus -b:a 6k -frame_duration 60 -application voip silence_120s.opus
+
+mkdir -p ../spoken
+cd ../spoken
+
+# spoken FILE [OPTION ...]
+spoken() {
+    local file=$1
+    shift
+    ffmpeg -hide_banner -loglevel error -y -bitexact -i ../../../examples/demo/1_en.flac -map_metadata -1 -bitexact "$@" "$file"
+}
+
+spoken aac_16k.aac -ar 16000 -c:a aac -b:a 24k
+spoken aac_44k1_stereo.m4a -ar 44100 -ac 2 -c:a aac -b:a 64k
+spoken adpcm_ima_16k.wav -ar 16000 -c:a adpcm_ima_wav
+spoken alac_16k.m4a -ar 16000 -c:a alac
+spoken alaw_8k.wav -ar 8000 -c:a pcm_alaw
+spoken flac_22k05.ogg -ar 22050 -c:a flac -sample_fmt s16
+spoken mp3_16k.mp3 -ar 16000 -c:a libmp3lame -b:a 24k
+spoken mp3_44k1_stereo.mp3 -ar 44100 -ac 2 -c:a libmp3lame -b:a 64k
+spoken mulaw_8k.wav -ar 8000 -c:a pcm_mulaw
+spoken opus_48k.mp4 -ar 48000 -c:a libopus -b:a 20k
+spoken opus_48k.opus -ar 48000 -c:a libopus -b:a 20k
+spoken opus_48k.webm -ar 48000 -c:a libopus -b:a 20k
+spoken pcm_s16_8k.aiff -ar 8000 -c:a pcm_s16be
+spoken pcm_u8_11k025.wav -ar 11025 -c:a pcm_u8
+spoken vorbis_32k.ogg -ar 32000 -c:a libvorbis -q:a 1
+spoken vorbis_48k_stereo.webm -ar 48000 -ac 2 -c:a libvorbis -q:a 1
 
 cd ../../../inferkit/fuzz/corpus/audio
 

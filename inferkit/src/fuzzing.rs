@@ -19,6 +19,7 @@ use crate::formats::sentencepiece::SentencePiece;
 use crate::formats::torch;
 use crate::formats::yaml;
 use crate::job::Job;
+use crate::speech::fuzzing as speech;
 
 /// Reads `file` as GGUF: every view has exactly the bytes that type and shape need, and no question panics.
 pub fn gguf(file: &[u8]) {
@@ -124,6 +125,12 @@ pub fn yaml(file: &[u8]) {
 /// out, nor may a text come back changed.
 pub fn tokenizer(file: &[u8]) {
     chat::tokenizer(file);
+}
+
+/// Reads `files` as a Whisper's configuration files and tokenizer, with a zero byte between two: sizes, tokens and heads lie
+/// within the bounds that the files themselves give. A panic of the tokenizer's crate must not get out.
+pub fn whisper(files: &[u8]) {
+    speech::whisper(files);
 }
 
 /// Longest recording that is decoded here, in seconds; a few bytes can stand for hours of silence.

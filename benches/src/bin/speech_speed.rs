@@ -2,12 +2,12 @@
 //! public interface.
 //!
 //! ```text
-//! cargo run --release -p inferkit-benches --bin speech_speed -- FAMILY MODEL RECORDING [TOGETHER] [REPEATS]
+//! cargo run --release -p inferkit-benches --bin speech_speed -- FAMILY MODEL RECORDING [TOGETHER] [REPEATS] [DTYPE]
 //! ```
 //!
 //! FAMILY is `canary`, `whisper` or `pyannote`; MODEL is its file or folder. The recording is decoded once and sent
 //! TOGETHER times at once (1 if left out). Threads are those this process may use. The first run warms up and does not
-//! count; the median of REPEATS others does (3 if left out).
+//! count; the median of REPEATS others does (3 if left out). DTYPE is that of the weights, `auto` if left out.
 
 use std::fs::File;
 use std::future::Future;
@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use inferkit::DtypePreference;
 use inferkit::Hub;
 use inferkit::Job;
 use inferkit::Lease;
@@ -81,22 +82,25 @@ where
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [family, model, recording, numbers @ ..] = &arguments[..] else {
-        eprintln!("usage: speech_speed FAMILY MODEL RECORDING [TOGETHER] [REPEATS]");
+    let [family, model, recording, options @ ..] = &arguments[..] else {
+        eprintln!("usage: speech_speed FAMILY MODEL RECORDING [TOGETHER] [REPEATS] [DTYPE]");
         std::process::exit(2);
     };
     let number = |place: usize, otherwise| {
-        numbers
+        options
             .get(place)
             .and_then(|text| text.parse().ok())
             .unwrap_or(otherwise)
     };
     let (together, repeats) = (number(0, 1), number(1, 3));
+    let dtype = options.get(2).map_or(Ok(DtypePreference::Auto), |text| text.parse())?;
     let file = File::open(recording).map_err(|error| inferkit::Error::internal(format!("{recording}: {error}")))?;
     let recording = audio::decode(file, &DecodeOptions::default(), &Job::new())?;
 
     let services = Services::new(Hub::builder("models").build()?);
-    let wrapper = catalog::wrapper(&ModelSpec::new(family, Source::path(Path::new(model))), &services)?;
+    let mut spec = ModelSpec::new(family, Source::path(Path::new(model)));
+    spec.dtype = dtype;
+    let wrapper = catalog::wrapper(&spec, &services)?;
     let models = ModelRegistry::builder().build()?;
     models.register("model", wrapper, ModelPolicy::default()).await?;
     let begin = Instant::now();
@@ -113,7 +117,7 @@ async fn main() -> Result<()> {
     let sound = recording.duration_seconds * together as f64;
     let peak = peak_resident_bytes(std::process::id()).unwrap_or_default() / (1 << 20);
     println!(
-        "inferkit: {sound:.0} s of sound in {:.2} s, {:.1} x real time, {found} {what}, loaded in {loading:.1} s, peak {peak} MiB",
+        "inferkit {dtype}: {sound:.0} s of sound in {:.2} s, {:.1} x real time, {found} {what}, loaded in {loading:.1} s, peak {peak} MiB",
         seconds.median(),
         sound / seconds.median(),
     );

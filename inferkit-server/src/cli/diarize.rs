@@ -1,5 +1,6 @@
-//! `diarize`: who speaks when in a recording, without a server.
+//! `diarize`: who speaks when in a recording, in this process or by a running server.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
@@ -12,14 +13,18 @@ use inferkit::DerOptions;
 use inferkit::diarization_error;
 use inferkit::task::DiarizationEvent;
 use inferkit::task::DiarizationResult;
+use inferkit::task::SpeakerTurn;
 use inferkit::task::Task;
 use inferkit::task::read_rttm;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::app::App;
 use crate::cli::ConfigFile;
 use crate::cli::Failure;
 use crate::cli::print;
+use crate::cli::remote::ServerArgs;
+use crate::cli::remote::ServerUrl;
 use crate::cli::workshop::PATIENCE;
 use crate::cli::workshop::open;
 use crate::cli::workshop::tell_progress;
@@ -30,10 +35,11 @@ use crate::routes::audio::by_appearance;
 use crate::routes::audio::diarized;
 use crate::routes::audio::pick;
 
-/// Tells who speaks when in a recording, in this process.
+/// Tells who speaks when in a recording, in this process or by a running server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  inferkit-server diarize meeting.m4a\n  \
-    inferkit-server diarize meeting.m4a --format rttm -m pyannote")]
+    inferkit-server diarize meeting.m4a --format rttm -m pyannote\n  \
+    inferkit-server diarize meeting.m4a --url http://127.0.0.1:8080")]
 pub(crate) struct DiarizeArgs {
     /// The recording: WAV, AIFF, FLAC, MP3, AAC, M4A, Ogg Vorbis, Opus or WebM.
     #[arg(value_name = "FILE")]
@@ -48,6 +54,8 @@ pub(crate) struct DiarizeArgs {
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
     #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
     file: ConfigFile,
 }
 
@@ -59,6 +67,9 @@ enum TurnsFormat {
 
 pub(crate) fn run(arguments: &DiarizeArgs) -> Result<(), Failure> {
     let recording = open(&arguments.recording)?;
+    if let Some(url) = &arguments.server.url {
+        return ask(url, arguments);
+    }
     with_app(&arguments.file, |app| diarize(app, recording, arguments))
 }
 
@@ -81,6 +92,32 @@ async fn diarize(app: Arc<App>, recording: std::fs::File, arguments: &DiarizeArg
         }
     }
     Err(Failure::Failed("the model ended without a result".to_owned()))
+}
+
+/// What the product's route answers, as far as it is printed.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    duration: f64,
+    segments: Vec<AnsweredTurn>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AnsweredTurn {
+    speaker: String,
+    start: f64,
+    end: f64,
+}
+
+/// Has a running server do it.
+fn ask(url: &ServerUrl, arguments: &DiarizeArgs) -> Result<(), Failure> {
+    let model = arguments.model.as_deref().map(|model| ("model", model));
+    let fields: Vec<_> = model.into_iter().collect();
+    let answer: Answer = url.ask("/api/diarization/process", &fields, &arguments.recording)?;
+    let turn = |turn: AnsweredTurn| SpeakerTurn::new(turn.speaker, turn.start, turn.end);
+    let turns: Vec<SpeakerTurn> = answer.segments.into_iter().map(turn).collect();
+    let speakers: BTreeSet<String> = turns.iter().map(|turn| turn.speaker.clone()).collect();
+    let result = DiarizationResult::new(turns, Vec::new(), speakers.into_iter().collect());
+    write(arguments, &result, answer.duration)
 }
 
 fn write(arguments: &DiarizeArgs, result: &DiarizationResult, duration_seconds: f64) -> Result<(), Failure> {

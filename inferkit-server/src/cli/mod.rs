@@ -9,6 +9,7 @@ mod diarize;
 mod doctor;
 mod health;
 mod models;
+mod remote;
 mod serve;
 mod token;
 mod transcribe;
@@ -69,9 +70,9 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Lists and fetches models.
     Models(models::ModelsArgs),
-    /// Writes down what is said in a recording, in this process.
+    /// Writes down what is said in a recording, in this process or by a running server.
     Transcribe(transcribe::TranscribeArgs),
-    /// Tells who speaks when in a recording, in this process.
+    /// Tells who speaks when in a recording, in this process or by a running server.
     Diarize(diarize::DiarizeArgs),
     /// Makes API keys, and keeps the hub's token.
     Token(token::TokenArgs),

@@ -1,4 +1,4 @@
-//! `transcribe`: what is said in a recording, without a server.
+//! `transcribe`: what is said in a recording, in this process or by a running server.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,12 +11,15 @@ use inferkit::meeting::to_srt;
 use inferkit::meeting::to_vtt;
 use inferkit::task::Task;
 use inferkit::task::TimeDetail;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::app::App;
 use crate::cli::ConfigFile;
 use crate::cli::Failure;
 use crate::cli::print;
+use crate::cli::remote::ServerArgs;
+use crate::cli::remote::ServerUrl;
 use crate::cli::workshop::PATIENCE;
 use crate::cli::workshop::open;
 use crate::cli::workshop::tell_progress;
@@ -32,10 +35,11 @@ use crate::routes::audio::heard;
 use crate::routes::audio::pick;
 use crate::routes::v1::verbose_json;
 
-/// Writes down what is said in a recording, in this process.
+/// Writes down what is said in a recording, in this process or by a running server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  inferkit-server transcribe talk.mp3\n  \
-    inferkit-server transcribe meeting.m4a --diarize --format vtt -m canary --language de")]
+    inferkit-server transcribe meeting.m4a --diarize --format vtt -m canary --language de\n  \
+    inferkit-server transcribe talk.mp3 --url http://127.0.0.1:8080")]
 pub(crate) struct TranscribeArgs {
     /// The recording: WAV, AIFF, FLAC, MP3, AAC, M4A, Ogg Vorbis, Opus or WebM.
     #[arg(value_name = "FILE")]
@@ -53,6 +57,8 @@ pub(crate) struct TranscribeArgs {
     #[arg(long)]
     diarize: bool,
     #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
     file: ConfigFile,
 }
 
@@ -68,6 +74,9 @@ enum TranscriptFormat {
 
 pub(crate) fn run(arguments: &TranscribeArgs) -> Result<(), Failure> {
     let recording = open(&arguments.recording)?;
+    if let Some(url) = &arguments.server.url {
+        return ask(url, arguments);
+    }
     with_app(&arguments.file, |app| transcribe(app, recording, arguments))
 }
 
@@ -105,6 +114,61 @@ async fn transcribe(app: Arc<App>, recording: std::fs::File, arguments: &Transcr
         }
     }
     Err(Failure::Failed("the model ended without a transcript".to_owned()))
+}
+
+/// What the product's route answers, as far as it is printed.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    language: String,
+    duration: f64,
+    segments: Vec<AnsweredSegment>,
+}
+
+#[derive(Debug, Deserialize)]
+struct AnsweredSegment {
+    start: f64,
+    end: f64,
+    text: String,
+    speaker: Option<String>,
+}
+
+/// Has a running server do it.
+fn ask(url: &ServerUrl, arguments: &TranscribeArgs) -> Result<(), Failure> {
+    let mut fields = Vec::new();
+    let wishes = [("model", &arguments.model), ("language", &arguments.language)];
+    fields.extend(
+        wishes
+            .into_iter()
+            .filter_map(|(name, wish)| Some((name, wish.as_deref()?))),
+    );
+    if arguments.format == TranscriptFormat::VerboseJson && !arguments.diarize {
+        fields.push(("response_format", "verbose_json"));
+        let answer = url.post("/v1/audio/transcriptions", &fields, &arguments.recording)?;
+        return print(String::from_utf8_lossy(&answer).trim_end());
+    }
+    if arguments.diarize {
+        fields.push(("diarize", "true"));
+    }
+    let answer: Answer = url.ask("/api/audio/transcribe", &fields, &arguments.recording)?;
+    let duration_seconds = answer.duration;
+    write(arguments.format, &answer.into(), duration_seconds)
+}
+
+impl From<Answer> for Transcript {
+    fn from(answer: Answer) -> Self {
+        let spoken = |segment: AnsweredSegment| Spoken {
+            start_seconds: segment.start,
+            end_seconds: segment.end,
+            text: segment.text,
+            speaker: segment.speaker,
+            words: Vec::new(),
+            decoding: None,
+        };
+        Self {
+            language: answer.language,
+            segments: answer.segments.into_iter().map(spoken).collect(),
+        }
+    }
 }
 
 fn write(format: TranscriptFormat, transcript: &Transcript, duration_seconds: f64) -> Result<(), Failure> {

@@ -63,6 +63,11 @@ impl Decoder {
         }
     }
 
+    /// Whether it leaves out by itself what its encoder needed before the first sample.
+    pub(super) const fn skips_start(&self) -> bool {
+        matches!(self, Self::Opus(_))
+    }
+
     /// Decodes one packet into `interleaved`, `[t, channels]`.
     ///
     /// # Errors

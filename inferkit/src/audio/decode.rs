@@ -17,7 +17,8 @@ use super::DecodeOptions;
 use super::Recording;
 use super::ResamplingFilter;
 use super::codec::Decoder;
-use super::codec::Format;
+use super::edit_list;
+use super::edit_list::Edit;
 use super::fault;
 use super::sink::Sink;
 use super::source::ReadFault;
@@ -62,14 +63,20 @@ pub fn decode_by<const N: usize>(
     filters: [ResamplingFilter; N],
     job: &Job,
 ) -> Result<[Recording; N]> {
-    let source = Source::new(source, job.clone())
-        .map_err(|cause| Error::internal("the recording could not be read from where it was put").with_source(cause))?;
+    let unreadable = |cause: std::io::Error| {
+        Error::internal("the recording could not be read from where it was put").with_source(cause)
+    };
+    let mut source = Source::new(source, job.clone()).map_err(unreadable)?;
     if source.length_bytes() == 0 {
         return Err(fault::empty());
     }
     let read_fault = source.fault();
+    let length_bytes = source.length_bytes();
+    let edit = edit_list::read(&mut source, length_bytes);
+    source.rewind().map_err(unreadable)?;
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
-    let decoded = contain(|| decode_stream(stream, Sink::new(options, &filters), job, &read_fault), broken);
+    let sink = Sink::new(options, &filters, edit);
+    let decoded = contain(|| decode_stream(stream, sink, job, &read_fault), broken);
     // Both look like damage of the file from above.
     job.check()?;
     read_fault.check()?;

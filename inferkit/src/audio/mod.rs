@@ -14,6 +14,7 @@
 
 mod codec;
 mod decode;
+mod edit_list;
 mod fault;
 pub(crate) mod fbank;
 mod mel;
@@ -27,6 +28,7 @@ mod sink;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trim;
 
 pub use decode::decode;
 pub use decode::decode_by;

@@ -10,9 +10,11 @@ use super::ResamplingFilter;
 use super::SAMPLE_RATE;
 use super::codec::Decoder;
 use super::codec::Format;
+use super::edit_list::Edit;
 use super::fault;
 use super::mix::to_mono;
 use super::resample::Resampler;
+use super::trim::Trim;
 use crate::error::Result;
 
 /// Most changes of the sampling rate within a file. Each costs a filter, and radio recordings have one or two.
@@ -23,6 +25,7 @@ pub(super) struct Sink<'a> {
     options: &'a DecodeOptions,
     max_samples: usize,
     source: Option<Format>,
+    trim: Trim,
     rate: Option<u32>,
     rate_changes: usize,
     mono: Vec<f32>,
@@ -39,7 +42,7 @@ struct Output {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(options: &'a DecodeOptions, filters: &[ResamplingFilter]) -> Self {
+    pub(super) fn new(options: &'a DecodeOptions, filters: &[ResamplingFilter], edit: Option<Edit>) -> Self {
         let max_samples = options.max_seconds.max(0.0) * f64::from(SAMPLE_RATE);
         #[expect(
             clippy::cast_possible_truncation,
@@ -56,6 +59,7 @@ impl<'a> Sink<'a> {
             options,
             max_samples,
             source: None,
+            trim: Trim::new(edit),
             rate: None,
             rate_changes: 0,
             mono: Vec::new(),
@@ -69,6 +73,7 @@ impl<'a> Sink<'a> {
     /// # Errors
     /// `invalid_audio`, `invalid_value` and `audio_too_long` as [`decode`](super::decode) tells.
     pub(super) fn push(&mut self, interleaved: &[f32], format: Format, decoder: &Decoder) -> Result<()> {
+        let interleaved = self.trim.kept(interleaved, format, decoder);
         if interleaved.is_empty() {
             return Ok(());
         }

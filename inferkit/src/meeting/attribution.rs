@@ -3,6 +3,7 @@
 use crate::meeting::text::split;
 use crate::task::DiarizationResult;
 use crate::task::Segment;
+use crate::task::SegmentDecoding;
 use crate::task::SpeakerTurn;
 use crate::task::Word;
 
@@ -24,6 +25,8 @@ pub struct AttributedSegment {
     pub speaker: Option<String>,
     /// Its words, where the model gave their times.
     pub words: Vec<AttributedWord>,
+    /// How it was decoded, where the model says. Of the parts of one segment the first has its tokens.
+    pub decoding: Option<SegmentDecoding>,
 }
 
 /// A word and who says it.
@@ -90,6 +93,7 @@ impl<'a> Turns<'a> {
                 text: segment.text.clone(),
                 speaker: speaker.map(str::to_owned),
                 words: Vec::new(),
+                decoding: segment.decoding.clone(),
             }];
         }
         let speakers = self.speakers(&segment.words);
@@ -115,6 +119,7 @@ impl<'a> Turns<'a> {
                 text,
                 speaker: speakers[*first].map(str::to_owned),
                 words: words.iter().map(|word| attributed(word, speakers[*first])).collect(),
+                decoding: decoding_of_part(segment, part),
             }
         });
         parts.collect()
@@ -179,6 +184,19 @@ fn nearest<'a>(turns: &[&'a SpeakerTurn], start: f64, end: f64) -> Option<&'a st
         }
     }
     best.map(|(speaker, _)| speaker)
+}
+
+/// What is known of a segment, for one of its parts.
+fn decoding_of_part(segment: &Segment, part: usize) -> Option<SegmentDecoding> {
+    let decoding = segment.decoding.clone()?;
+    Some(if part == 0 {
+        decoding
+    } else {
+        SegmentDecoding {
+            tokens: Vec::new(),
+            ..decoding
+        }
+    })
 }
 
 fn attributed(word: &Word, speaker: Option<&str>) -> AttributedWord {

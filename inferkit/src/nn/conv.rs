@@ -2,12 +2,12 @@
 
 use candle_core::Result;
 use candle_core::Tensor;
-use inferkit_kernels::Precision;
 use inferkit_kernels::speech;
 
 use super::activation::Activation;
 use super::kernels::with_rows;
 use super::packed::PackedMatrix;
+use super::spare;
 use super::weight::Placement;
 use super::weight::StoredTensor;
 use super::weight::Weight;
@@ -91,8 +91,8 @@ impl Conv1d {
                 };
                 let frames = conv.frames_out(x.dim(0)?);
                 with_rows(&x.flatten_all()?, |all| {
-                    let mut out = vec![0.0; frames * bias.len()];
-                    conv.apply(kernels.pool(), Precision::F32, all.row(0), &mut out);
+                    let mut out = spare::floats(frames * bias.len());
+                    conv.apply(kernels.pool(), kernels.precision(), all.row(0), &mut out);
                     Tensor::from_vec(out, (frames, bias.len()), x.device())
                 })
             }),

@@ -9,6 +9,7 @@ use super::activation::Activation;
 use super::kernels::Kernels;
 use super::kernels::with_rows;
 use super::sequences::Sequences;
+use super::spare;
 
 /// A convolution over time in which each channel sees only itself, as many frames out as in.
 #[derive(Debug, Clone)]
@@ -85,6 +86,9 @@ impl DepthwiseConv {
 
     /// Convolves each sequence of `[t, c]`, with zeros before and after it.
     pub(crate) fn forward(&self, x: &Tensor, sequences: &Sequences) -> Result<Tensor> {
+        if sequences.rows() != x.dim(0)? {
+            candle_core::bail!("{} frames of {:?}", sequences.rows(), x.dims());
+        }
         if let Some(floats) = &self.floats {
             return floats.forward(x, sequences, self.activation);
         }
@@ -124,7 +128,7 @@ impl Floats {
         };
         with_rows(x, |rows| {
             let values = rows.values();
-            let mut out = vec![0.0; rows.rows() * channels];
+            let mut out = spare::floats(rows.rows() * channels);
             for range in sequences.ranges() {
                 let place = range.start * channels..range.end * channels;
                 if let (Some(x), Some(out)) = (values.get(place.clone()), out.get_mut(place)) {

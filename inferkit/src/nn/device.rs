@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::nn::Kernels;
+use crate::nn::Placement;
 use crate::nn::Threads;
 
 /// A device that is ready to compute, and why it was chosen.
@@ -165,11 +166,33 @@ impl Device {
             .map_or_else(|| Arc::new(Pool::with_available()), Kernels::shared_pool)
     }
 
+    /// Where the weights of a model go and what they become there, where the file holds weights of `stored`.
+    ///
+    /// On the processor bf16 means that products take weights and activations in bf16 and sum in f32, which is what
+    /// everything between them stays in. A type that is named, rather than left to us, holds for blocks too.
+    pub(crate) fn placement(&self, preference: DtypePreference, stored: DType) -> Placement {
+        let dtype = self.compute_dtype(preference, stored);
+        let placement = Placement {
+            device: self.candle.clone(),
+            dtype,
+            widen_blocks: preference != DtypePreference::Auto,
+            kernels: self.kernels.clone(),
+        };
+        match &self.kernels {
+            Some(kernels) if dtype == DType::BF16 => Placement {
+                dtype: DType::F32,
+                kernels: Some(kernels.clone().rounding()),
+                ..placement
+            },
+            Some(_) | None => placement,
+        }
+    }
+
     /// The type to compute with, where the file holds weights of `stored`.
     ///
     /// On the CPU `auto` means f32 whatever the file holds: the kernels multiply bf16 weights with f32 as they are,
     /// and f32 meets the goldens.
-    pub(crate) fn compute_dtype(&self, preference: DtypePreference, stored: DType) -> DType {
+    fn compute_dtype(&self, preference: DtypePreference, stored: DType) -> DType {
         match preference {
             DtypePreference::F32 => DType::F32,
             DtypePreference::F16 => DType::F16,
@@ -194,6 +217,7 @@ impl Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::Encoding;
 
     #[test]
     fn the_processor_is_always_there_and_auto_says_why_it_chose() {
@@ -206,6 +230,23 @@ mod tests {
         let error = Device::open(DevicePreference::Cuda(97)).unwrap_err();
         assert_eq!((error.code(), error.param()), ("unsupported_value", Some("device")));
         assert!(error.to_string().contains("choose device auto or cpu"), "{error}");
+    }
+
+    #[test]
+    fn bf16_on_the_processor_is_what_products_round_to_and_what_weights_and_caches_are_kept_as() {
+        let device = Device::open(DevicePreference::Cpu).unwrap();
+        for stored in [DType::F32, DType::F16, DType::BF16] {
+            let placement = device.placement(DtypePreference::Bf16, stored);
+            assert_eq!((placement.dtype, placement.cache_dtype()), (DType::F32, DType::BF16));
+            assert!(placement.layer_kernels().is_some_and(Kernels::rounds));
+            assert_eq!(placement.name_of(Encoding::Plain(stored)), "bf16");
+            let exact = placement.in_f32();
+            assert!(exact.layer_kernels().is_some_and(|kernels| !kernels.rounds()));
+        }
+        let placement = device.placement(DtypePreference::Auto, DType::F32);
+        assert_eq!((placement.dtype, placement.cache_dtype()), (DType::F32, DType::F32));
+        assert_eq!(placement.name_of(Encoding::Plain(DType::F32)), "f32");
+        assert_eq!(placement.name_of(Encoding::Plain(DType::BF16)), "bf16", "kept as it is");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use candle_core::CpuStorage;
 use candle_core::D;
@@ -15,9 +16,11 @@ use candle_core::Tensor;
 use inferkit_kernels::Isa;
 use inferkit_kernels::IsaError;
 use inferkit_kernels::Pool;
+use inferkit_kernels::Precision;
 use inferkit_kernels::Rows;
 use inferkit_kernels::RowsMut;
 
+use super::spare;
 use super::threads::Threads;
 
 /// The threads and the instructions that a model computes with on the processor. Cheap to clone.
@@ -25,6 +28,7 @@ use super::threads::Threads;
 pub(crate) struct Kernels {
     pool: Arc<Pool>,
     isa: Isa,
+    precision: Precision,
 }
 
 impl Kernels {
@@ -36,13 +40,50 @@ impl Kernels {
         Ok(Self {
             isa: Isa::from_env()?,
             pool: Arc::clone(threads.pool()),
+            precision: Precision::F32,
         })
+    }
+
+    /// The same threads and instructions, whose products round weights and activations to bf16 and sum in f32.
+    ///
+    /// Keys and values are kept in bf16 too; what else is between products stays f32. A processor that multiplies bf16 takes
+    /// half the time and half the memory.
+    #[must_use]
+    pub(crate) fn rounding(self) -> Self {
+        Self {
+            precision: Precision::Bf16,
+            ..self
+        }
     }
 
     /// Threads of its own, as many as this process may use.
     #[cfg(test)]
     pub(super) fn open() -> std::result::Result<Self, IsaError> {
         Self::on(&Threads::new())
+    }
+
+    /// What `work` gives for each number below `count`, in order, computed on the threads.
+    pub(crate) fn map<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+        let answers: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+        self.pool.run(count, |number| {
+            // Each place is filled once, hence never waited for.
+            if let Some(Ok(mut answer)) = answers.get(number).map(Mutex::lock) {
+                *answer = Some(work(number));
+            }
+        });
+        let answers = answers.into_iter().map(Mutex::into_inner);
+        answers
+            .filter_map(|answer| answer.unwrap_or_else(PoisonError::into_inner))
+            .collect()
+    }
+
+    /// The same threads and instructions, whose products round nothing.
+    #[must_use]
+    pub(super) fn exact(self) -> Self {
+        Self {
+            precision: Precision::F32,
+            ..self
+        }
     }
 
     pub(super) fn pool(&self) -> &Pool {
@@ -55,6 +96,16 @@ impl Kernels {
 
     pub(super) const fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// In which precision products are computed.
+    pub(super) const fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Whether products round to bf16.
+    pub(super) fn rounds(&self) -> bool {
+        self.precision == Precision::Bf16
     }
 }
 
@@ -73,9 +124,9 @@ pub(super) fn with_rows<T>(x: &Tensor, work: impl FnOnce(Rows<'_>) -> Result<T>)
     }
 }
 
-/// A tensor of the shape `[count, width]` that `write` fills.
+/// A tensor of the shape `[count, width]` of which `write` writes every number.
 pub(super) fn make_rows(count: usize, width: usize, write: impl FnOnce(RowsMut<'_>)) -> Result<Tensor> {
-    let mut floats = vec![0.0; count * width];
+    let mut floats = spare::floats(count * width);
     write(RowsMut::new(&mut floats, width));
     Tensor::from_vec(floats, (count, width), &Device::Cpu)
 }
@@ -104,6 +155,13 @@ mod tests {
         let turned = x.t().unwrap().to_dtype(DType::BF16).unwrap();
         let second = with_rows(&turned, |rows| Ok((rows.rows(), rows.row(1).to_vec()))).unwrap();
         assert_eq!(second, (3, vec![1.0, 4.0]));
+    }
+
+    #[test]
+    fn answers_of_all_threads_come_in_the_order_of_the_questions() {
+        let kernels = Kernels::open().unwrap();
+        assert_eq!(kernels.map(5, |number| number * number), [0, 1, 4, 9, 16]);
+        assert_eq!(kernels.map(0, |number| number), [0; 0]);
     }
 
     #[test]

@@ -172,6 +172,37 @@ mod tests {
     }
 
     #[test]
+    fn rounding_to_bf16_costs_the_ninth_bit_and_half_of_the_memory_stays() {
+        let numbers: Vec<f32> = (0..64 * 48_u32).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        let rows = Tensor::from_vec(numbers.clone(), (64, 48), &Device::Cpu).unwrap();
+        let x = Tensor::from_vec(numbers[..5 * 48].to_vec(), (5, 48), &Device::Cpu).unwrap();
+        let expected = x.matmul(&rows.t().unwrap()).unwrap();
+        let exact = Placement {
+            device: Device::Cpu,
+            dtype: candle_core::DType::F32,
+            widen_blocks: true,
+            kernels: Some(Kernels::open().unwrap()),
+        };
+        let rounding = Placement {
+            kernels: exact.kernels.clone().map(Kernels::rounding),
+            ..exact.clone()
+        };
+        let linear = Linear::new(&Weight::of_tensor("w", &rows, &rounding).unwrap(), None).unwrap();
+        let found = linear.forward(&x).unwrap();
+        let difference = (&found - &expected).unwrap().abs().unwrap().max_all().unwrap();
+        let difference = difference.to_scalar::<f32>().unwrap();
+        // 48 products of numbers up to 1, each rounded twice by at most 1/512 of itself.
+        assert!((1e-5..48.0 / 256.0).contains(&difference), "{difference}");
+        let stored = crate::nn::StoredTensor {
+            name: std::borrow::Cow::Borrowed("w"),
+            encoding: crate::nn::Encoding::Plain(candle_core::DType::F32),
+            shape: vec![64, 48],
+            bytes: std::borrow::Cow::Owned(vec![0; 4 * 64 * 48]),
+        };
+        assert_eq!(2 * rounding.resident_bytes(&stored), exact.resident_bytes(&stored));
+    }
+
+    #[test]
     fn blocks_give_what_their_widened_rows_give() {
         let numbers: Vec<f32> = (0..96_u8).map(|i| f32::from(i % 7) - 3.0).collect();
         let rows = Tensor::from_vec(numbers, (3, 32), &Device::Cpu).unwrap();

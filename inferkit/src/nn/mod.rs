@@ -7,12 +7,12 @@
 //! sequences: a batch without padding     gate, relative_attention, subsampling: what encoders of speech are made of
 //! conv2d, batch_norm, instance_norm, recurrent: what networks of sound are made of
 //! rope: angles of positions       paged: keys and values in blocks, attention over them
-//! kernels, packed                 the processor's side of all of these, by inferkit-kernels
+//! kernels, packed, spare          the processor's side of all of these, by inferkit-kernels
 //! ```
 //!
-//! On the processor layers compute with the project's own kernels; on GPUs, and for number types that the kernels lack,
-//! with candle's. A layer takes candle tensors of shape `[t, width]` and returns the same; it does not know which model it
-//! belongs to, nor what its weights were stored as.
+//! On the processor layers compute with the project's own kernels, in f32 or with products that round to bf16; on GPUs, and
+//! for number types that the kernels lack, with candle's. A layer takes candle tensors of shape `[t, width]` and returns the
+//! same; it does not know which model it belongs to, nor what its weights were stored as.
 //!
 //! **Invariant:** device differences end here; a model never asks which device it is on.
 
@@ -31,6 +31,7 @@ mod kernels;
 mod layer_norm;
 mod linear;
 pub(crate) mod loader;
+mod log_softmax;
 mod mlp;
 mod moe;
 mod norm;
@@ -41,6 +42,7 @@ mod recurrent;
 mod relative_attention;
 mod rope;
 mod sequences;
+mod spare;
 mod subsampling;
 mod threads;
 mod weight;
@@ -69,10 +71,12 @@ pub(crate) use instance_norm::Rescale;
 pub(crate) use kernels::Kernels;
 pub(crate) use layer_norm::LayerNorm;
 pub(crate) use linear::Linear;
+pub(crate) use log_softmax::log_softmax;
 pub(crate) use mlp::Mlp;
 pub(crate) use moe::Mixture;
 pub(crate) use moe::Routing;
 pub(crate) use norm::RmsNorm;
+pub(crate) use packed::products;
 pub(crate) use paged::AttentionPlan;
 pub(crate) use paged::CacheShape;
 pub(crate) use paged::PagedCache;
@@ -86,6 +90,8 @@ pub(crate) use rope::RopeScaling;
 pub(crate) use rope::RotaryTable;
 pub(crate) use rope::Rotation;
 pub(crate) use sequences::Sequences;
+pub(crate) use spare::consume;
+pub(crate) use spare::reuse;
 pub(crate) use subsampling::DepthwiseReduction;
 pub(crate) use subsampling::Spread;
 pub(crate) use weight::Encoding;

@@ -15,7 +15,6 @@ use inferkit_kernels::Epilogue;
 use inferkit_kernels::Format;
 use inferkit_kernels::PackError;
 use inferkit_kernels::PackedWeight;
-use inferkit_kernels::Precision;
 use inferkit_kernels::Product;
 use inferkit_kernels::Residual;
 use inferkit_kernels::Rows;
@@ -26,12 +25,25 @@ use inferkit_kernels::gemm_gated;
 use super::kernels::Kernels;
 use super::kernels::make_rows;
 use super::kernels::with_rows;
+use super::spare;
 
 /// A packed matrix `[n, k]` and what multiplies it. Clones share the numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct PackedMatrix {
     weight: Arc<PackedWeight>,
     kernels: Kernels,
+}
+
+/// `a · bᵀ` of rows neither of which is a weight: `[m, k]` and `[n, k]` to `[m, n]`, in f32.
+pub(crate) fn products(a: &Tensor, b: &Tensor, kernels: Option<&Kernels>) -> Result<Tensor> {
+    let Some(kernels) = kernels else {
+        return a.matmul(&b.t()?);
+    };
+    let bytes: Vec<u8> = with_rows(b, |rows| {
+        Ok(rows.values().iter().flat_map(|number| number.to_le_bytes()).collect())
+    })?;
+    let matrix = PackedMatrix::pack(kernels, Format::F32, [b.dim(0)?, b.dim(1)?], &bytes);
+    PackedLinear::new(matrix.map_err(candle_core::Error::wrap)?, None)?.forward(a, None)
 }
 
 /// A linear layer of a packed matrix.
@@ -146,8 +158,8 @@ impl PackedLinear {
             return Ok(Vec::new());
         };
         with_rows(x, |rows| {
-            let zeros = |layer: &&Self| vec![0.0; rows.rows() * layer.matrix.weight.n()];
-            let mut answers: Vec<Vec<f32>> = layers.iter().map(zeros).collect();
+            let room = |layer: &&Self| spare::floats(rows.rows() * layer.matrix.weight.n());
+            let mut answers: Vec<Vec<f32>> = layers.iter().map(room).collect();
             let product = |(layer, answer)| product_of(layer, answer);
             let mut products: Vec<_> = layers
                 .iter()
@@ -155,7 +167,8 @@ impl PackedLinear {
                 .zip(answers.iter_mut().map(Vec::as_mut_slice))
                 .map(product)
                 .collect();
-            gemm(first.matrix.kernels.pool(), rows, Precision::F32, &mut products);
+            let kernels = &first.matrix.kernels;
+            gemm(kernels.pool(), rows, kernels.precision(), &mut products);
             let tensor = |(layer, answer): (&&Self, Vec<f32>)| {
                 let shape = (rows.rows(), layer.matrix.weight.n());
                 Tensor::from_vec(answer, shape, &Device::Cpu)
@@ -172,8 +185,9 @@ impl PackedLinear {
         }
         Some(with_rows(x, |rows| {
             make_rows(rows.rows(), pair[0].n(), |out| {
-                let pool = gate.matrix.kernels.pool();
-                gemm_gated(pool, rows, Precision::F32, pair, Activation::Silu, out);
+                let kernels = &gate.matrix.kernels;
+                let (pool, precision) = (kernels.pool(), kernels.precision());
+                gemm_gated(pool, rows, precision, pair, Activation::Silu, out);
             })
         }))
     }
@@ -201,7 +215,8 @@ impl PackedLinear {
 
     fn multiply(&self, rows: Rows<'_>, epilogue: Epilogue<'_>, out: RowsMut<'_>) {
         let product = Product::new(&self.matrix.weight, out).with_epilogue(epilogue);
-        gemm(self.matrix.kernels.pool(), rows, Precision::F32, &mut [product]);
+        let kernels = &self.matrix.kernels;
+        gemm(kernels.pool(), rows, kernels.precision(), &mut [product]);
     }
 }
 
@@ -262,6 +277,16 @@ mod tests {
         let expected = (alone(&first).silu().unwrap() * alone(&second)).unwrap();
         assert!(close(&gated, &expected));
         assert!(PackedLinear::gated(&first, &other, &x).is_none(), "of different sizes");
+    }
+
+    #[test]
+    fn rows_that_are_no_weights_are_multiplied_on_either_path() {
+        let [a, b] =
+            [3, 5].map(|rows| Tensor::from_vec(numbers(rows * 7), (usize::from(rows), 7), &Device::Cpu).unwrap());
+        let expected = a.matmul(&b.t().unwrap()).unwrap();
+        for kernels in [None, Some(Kernels::open().unwrap())] {
+            assert!(close(&products(&a, &b, kernels.as_ref()).unwrap(), &expected));
+        }
     }
 
     #[test]

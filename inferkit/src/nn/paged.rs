@@ -131,11 +131,15 @@ impl PagedCache {
     /// A cache of zeros; `kernels` keep it, where they are given and take its sizes. On the CPU, memory is taken from the
     /// system when it is first written.
     pub(crate) fn new(shape: CacheShape, dtype: DType, device: &Device, kernels: Option<&Kernels>) -> Result<Self> {
+        let blocks = kernels.and_then(|kernels| Blocks::new(&shape, dtype, kernels));
+        // Tensors meet queries of their own type, which is f32 on the processor.
+        let dtype = if blocks.is_none() && kernels.is_some() {
+            DType::F32
+        } else {
+            dtype
+        };
         let size = (shape.blocks * shape.block_size, shape.kv_heads, shape.head_dim);
         let zeros = || Tensor::zeros(size, dtype, device);
-        let blocks = kernels
-            .filter(|_| dtype == DType::F32)
-            .and_then(|kernels| Blocks::new(&shape, kernels));
         let layers = match blocks {
             Some(blocks) => Layers::Blocks(blocks),
             None => (0..shape.layers)

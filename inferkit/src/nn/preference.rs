@@ -67,7 +67,7 @@ pub enum DtypePreference {
     F32,
     /// 16-bit floats.
     F16,
-    /// 16-bit brain floats.
+    /// 16-bit brain floats. On the CPU products round weights and what they meet to them, and all else stays f32.
     Bf16,
 }
 

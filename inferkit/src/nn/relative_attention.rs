@@ -22,6 +22,7 @@ use inferkit_kernels::speech::RelativeInputs;
 use super::kernels::Kernels;
 use super::kernels::with_rows;
 use super::sequences::Sequences;
+use super::spare;
 
 /// The part of a relative-position attention between its projections.
 #[derive(Debug, Clone)]
@@ -163,7 +164,7 @@ impl Floats {
             scale: ((width / attention.heads) as f32).sqrt().recip(),
             context: attention.sight,
         };
-        let mut out = vec![0.0; sequences.rows() * width];
+        let mut out = spare::floats(sequences.rows() * width);
         with_rows(queries, |queries| {
             with_rows(keys, |keys| {
                 with_rows(values, |values| {

@@ -19,6 +19,7 @@ use inferkit_kernels::speech::Window;
 use super::activation::Activation;
 use super::kernels::Kernels;
 use super::kernels::with_rows;
+use super::spare;
 
 /// Taps in each direction.
 const TAPS: usize = 3;
@@ -174,7 +175,7 @@ impl Floats {
         let (frames, lines, channels) = x.dims3()?;
         let outputs = self.bias.len();
         let (shape, shape_out) = ([1, frames, lines, channels], (halved(frames), halved(lines), outputs));
-        let mut out = vec![0.0; shape_out.0 * shape_out.1 * outputs];
+        let mut out = spare::floats(shape_out.0 * shape_out.1 * outputs);
         let (pool, isa) = (self.kernels.pool(), self.kernels.isa());
         let window = Window::three([2, 2]);
         let activation = activation.of_kernels();

@@ -70,8 +70,8 @@ pub(crate) struct Placement {
 enum Becomes<'a> {
     /// Packed from its bytes.
     Packed(&'a Kernels, Format),
-    /// Packed from its numbers, as f32.
-    Widened(&'a Kernels),
+    /// Packed from its numbers, which are f32.
+    Widened(&'a Kernels, Format),
     /// Blocks of the tensor library.
     Blocks,
     /// A tensor of the computing type.
@@ -79,9 +79,23 @@ enum Becomes<'a> {
 }
 
 impl Placement {
-    /// The type of keys and values: f32 on the CPU, whose attention reads nothing else.
+    /// The same place for the few weights that are computed with in f32 whatever the rest is.
+    pub(crate) fn in_f32(&self) -> Self {
+        Self {
+            device: self.device.clone(),
+            dtype: DType::F32,
+            widen_blocks: true,
+            kernels: self.kernels.clone().map(Kernels::exact),
+        }
+    }
+
+    /// The type of keys and values. On the CPU it is f32, or bf16 where products round to it: attention reads nothing else.
     pub(crate) fn cache_dtype(&self) -> DType {
-        if self.device.is_cpu() { DType::F32 } else { self.dtype }
+        match &self.kernels {
+            _ if !self.device.is_cpu() => self.dtype,
+            Some(kernels) if kernels.rounds() => DType::BF16,
+            Some(_) | None => DType::F32,
+        }
     }
 
     /// The kernels, if layers compute with them: on the processor, in f32.
@@ -96,11 +110,13 @@ impl Placement {
                 Encoding::Blocks(_) | Encoding::Plain(_) => Becomes::Plain,
             };
         };
-        match (encoding, packed_format(encoding)) {
+        let rounds = kernels.rounds();
+        match (encoding, packed_format(encoding, rounds)) {
             (Encoding::Plain(DType::F32 | DType::F16), Some(format)) => Becomes::Packed(kernels, format),
+            (Encoding::Plain(DType::BF16), Some(format)) if rounds => Becomes::Packed(kernels, format),
             (_, Some(format)) if !self.widen_blocks => Becomes::Packed(kernels, format),
             (Encoding::Blocks(_), None) if !self.widen_blocks => Becomes::Blocks,
-            _ => Becomes::Widened(kernels),
+            _ => Becomes::Widened(kernels, format_of_floats(rounds)),
         }
     }
 
@@ -116,7 +132,7 @@ impl Placement {
         };
         match self.becomes(tensor.encoding) {
             Becomes::Packed(kernels, format) => packed(kernels, format),
-            Becomes::Widened(kernels) => packed(kernels, Format::F32),
+            Becomes::Widened(kernels, format) => packed(kernels, format),
             Becomes::Blocks => tensor.bytes.len() as u64,
             Becomes::Plain => product(&tensor.shape).saturating_mul(self.dtype.size_in_bytes() as u64),
         }
@@ -124,18 +140,22 @@ impl Placement {
 
     /// What weights that are stored as `encoding` become here, as status and log spell it.
     pub(crate) fn name_of(&self, encoding: Encoding) -> String {
-        match encoding {
-            Encoding::Blocks(_) if !self.widen_blocks => encoding.name(),
-            Encoding::Plain(DType::BF16) if !self.widen_blocks && self.layer_kernels().is_some() => encoding.name(),
-            Encoding::Blocks(_) | Encoding::Plain(_) => self.dtype.as_str().to_owned(),
+        let bf16 = || DType::BF16.as_str().to_owned();
+        match (self.becomes(encoding), encoding) {
+            (_, Encoding::Blocks(_)) if !self.widen_blocks => encoding.name(),
+            (Becomes::Packed(_, Format::Bf16 | Format::F16 | Format::F32AsBf16), _) => bf16(),
+            (Becomes::Widened(_, Format::F32AsBf16), _) => bf16(),
+            _ => self.dtype.as_str().to_owned(),
         }
     }
 }
 
-/// What the kernels pack such numbers from; 16-bit floats are kept exactly. `None` for what they lack.
-const fn packed_format(encoding: Encoding) -> Option<Format> {
+/// What the kernels pack such numbers from. 16-bit floats are kept exactly, unless products round to bf16: then all plain
+/// numbers are kept as bf16. `None` for what they lack.
+const fn packed_format(encoding: Encoding, rounds: bool) -> Option<Format> {
     Some(match encoding {
-        Encoding::Plain(DType::F32) => Format::F32,
+        Encoding::Plain(DType::F32) => format_of_floats(rounds),
+        Encoding::Plain(DType::F16) if rounds => Format::F16,
         Encoding::Plain(DType::F16) => Format::F16Exact,
         Encoding::Plain(DType::BF16) => Format::Bf16,
         Encoding::Blocks(GgmlDType::Q4_0) => Format::Q4_0,
@@ -148,6 +168,11 @@ const fn packed_format(encoding: Encoding) -> Option<Format> {
         Encoding::Blocks(GgmlDType::Q6K) => Format::Q6K,
         Encoding::Plain(_) | Encoding::Blocks(_) => return None,
     })
+}
+
+/// What f32 numbers are packed from.
+const fn format_of_floats(rounds: bool) -> Format {
+    if rounds { Format::F32AsBf16 } else { Format::F32 }
 }
 
 /// A weight in a device's memory.
@@ -221,7 +246,7 @@ impl StoredTensor<'_> {
         self.expect_length()?;
         match placement.becomes(self.encoding) {
             Becomes::Packed(kernels, format) => self.pack(kernels, format, &self.bytes),
-            Becomes::Widened(kernels) => {
+            Becomes::Widened(kernels, format) => {
                 let numbers = self.to_plain(placement)?.flatten_all().map_err(device_fault)?;
                 let bytes = with_rows(&numbers, |rows| {
                     let mut bytes = Vec::with_capacity(4 * rows.width());
@@ -230,7 +255,7 @@ impl StoredTensor<'_> {
                     }
                     Ok(bytes)
                 });
-                self.pack(kernels, Format::F32, &bytes.map_err(device_fault)?)
+                self.pack(kernels, format, &bytes.map_err(device_fault)?)
             }
             Becomes::Blocks => Ok(Weight::Blocks(Arc::new(self.to_blocks(&placement.device)?))),
             Becomes::Plain => self.to_plain(placement).map(Weight::Plain),

@@ -2,6 +2,7 @@
 
 mod canary;
 mod line;
+mod repetition;
 mod stream;
 mod whisper;
 
@@ -9,3 +10,5 @@ pub use canary::CanaryAsrModel;
 pub use canary::CanaryOptions;
 pub use whisper::WhisperModel;
 pub use whisper::WhisperOptions;
+#[cfg(any(fuzzing, test))]
+pub(crate) use whisper::fuzzing;

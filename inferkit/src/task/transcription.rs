@@ -138,7 +138,9 @@ pub struct Segment {
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SegmentDecoding {
-    /// Token ids of the text.
+    /// Where the stretch of the recording begins that was decoded at once and that the segment was heard in, in seconds.
+    pub window_start_seconds: f64,
+    /// Token ids of the text; none where the model does not tell those of one segment from those of another.
     pub tokens: Vec<u32>,
     /// Temperature that gave the text.
     pub temperature: f32,
@@ -146,7 +148,7 @@ pub struct SegmentDecoding {
     pub average_logprob: f32,
     /// Length of the text over its compressed length; high values are repetitions.
     pub compression_ratio: f32,
-    /// Probability that nobody speaks.
+    /// Probability that nobody speaks; 0 where the model does not say.
     pub no_speech_probability: f32,
 }
 

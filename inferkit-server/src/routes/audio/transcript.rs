@@ -68,7 +68,7 @@ impl From<AttributedSegment> for Spoken {
                     speaker: word.speaker,
                 })
                 .collect(),
-            decoding: None,
+            decoding: segment.decoding,
         }
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! **Invariant:** no tensor is copied before its shape has been compared with the configuration's.
 
-use candle_core::DType;
-
 use super::config::DecoderConfig;
 use super::config::ExpertConfig;
 use super::layer::Attention;
@@ -159,11 +157,7 @@ impl<'a> Loader<'a> {
     fn mixture(&mut self, layer: usize, experts: ExpertConfig) -> Result<Mixture> {
         let router = self.need(&format!("{}.weight", self.name(Place::Layer(layer), names::ROUTER)))?;
         router.expect_shape(&[experts.count, self.config.hidden])?;
-        let in_f32 = Placement {
-            dtype: DType::F32,
-            widen_blocks: true,
-            ..self.placement.clone()
-        };
+        let in_f32 = self.placement.in_f32();
         let weight = router.to_weight(&in_f32)?;
         self.account(&router, in_f32.resident_bytes(&router))?;
         let router = Linear::new(&weight, None).map_err(device_fault)?;

@@ -112,12 +112,7 @@ impl DecoderSource {
                 Encoding::Blocks(_) => DType::F32,
             },
         };
-        Ok(Placement {
-            device: device.candle().clone(),
-            dtype: device.compute_dtype(dtype, stored),
-            widen_blocks: dtype != DtypePreference::Auto,
-            kernels: device.kernels().cloned(),
-        })
+        Ok(device.placement(dtype, stored))
     }
 
     /// How most of the weights are stored: what the first layer's query matrix is.

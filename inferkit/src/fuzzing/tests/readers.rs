@@ -139,6 +139,7 @@ fn the_seeds_in_the_repository_are_those_written_here() {
     check_seeds("npz", npz_seeds());
     check_seeds("sentencepiece", sentencepiece_seeds());
     check_seeds("yaml", yaml_seeds());
+    check_seeds("whisper", crate::speech::fuzzing::seeds());
 }
 
 #[test]
@@ -150,6 +151,7 @@ fn every_file_of_the_corpora_is_read_or_refused() {
     replay("npz", fuzzing::npz);
     replay("sentencepiece", fuzzing::sentencepiece);
     replay("yaml", fuzzing::yaml);
+    replay("whisper", fuzzing::whisper);
 }
 
 proptest! {
@@ -183,5 +185,10 @@ proptest! {
     #[test]
     fn no_change_to_a_configuration_breaks_a_promise(file in mutated(yaml_seeds())) {
         crate::fuzzing::yaml(&file);
+    }
+
+    #[test]
+    fn no_change_to_a_whisper_s_files_breaks_a_promise(file in mutated(crate::speech::fuzzing::seeds())) {
+        crate::fuzzing::whisper(&file);
     }
 }

@@ -52,6 +52,27 @@ fn a_segment_is_split_where_the_speaker_changes() {
 }
 
 #[test]
+fn parts_of_a_segment_share_what_is_known_of_it_and_the_first_has_its_tokens() {
+    let decoding = SegmentDecoding {
+        tokens: vec![1, 2, 3],
+        average_logprob: -0.25,
+        ..SegmentDecoding::default()
+    };
+    let segment = Segment {
+        decoding: Some(decoding.clone()),
+        ..segment(0.0, "How are you? Fine, thanks.")
+    };
+    let turns = diarization(&[("a", 0.0, 3.0), ("b", 3.0, 5.0)]);
+    let parts = attribute(&[segment], &turns);
+    let rest = SegmentDecoding {
+        tokens: Vec::new(),
+        ..decoding.clone()
+    };
+    let found: Vec<_> = parts.into_iter().map(|part| part.decoding.unwrap()).collect();
+    assert_eq!(found, [decoding, rest]);
+}
+
+#[test]
 fn a_word_belongs_to_whoever_speaks_longest_in_it() {
     let found = parts(&segment(0.0, "one two"), &[("a", 0.0, 1.4), ("b", 1.4, 2.0)]);
     assert_eq!(found, [part("one", "a", 0.0, 1.0), part("two", "b", 1.0, 2.0)]);

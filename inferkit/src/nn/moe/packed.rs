@@ -5,7 +5,6 @@ use candle_core::Tensor;
 use inferkit_kernels::Activation;
 use inferkit_kernels::GatedExperts;
 use inferkit_kernels::PackedWeight;
-use inferkit_kernels::Precision;
 use inferkit_kernels::Renormalize;
 use inferkit_kernels::Routes;
 use inferkit_kernels::Rows;
@@ -65,7 +64,7 @@ impl PackedExperts {
         let mut inner = vec![0.0; routes.pairs() * width];
         let mut answers = vec![0.0; routes.pairs() * d];
         with_rows(x, |rows| {
-            let (pool, precision) = (self.kernels.pool(), Precision::F32);
+            let (pool, precision) = (self.kernels.pool(), self.kernels.precision());
             let experts = GatedExperts {
                 gate: &self.gates,
                 up: &self.ups,

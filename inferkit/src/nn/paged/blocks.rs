@@ -4,6 +4,7 @@
 //! **Invariant:** a row is the same, bit by bit, however its sequence is cut into steps and whatever else is in the batch;
 //! the kernels see to it.
 
+use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
 use inferkit_kernels::AttentionOptions;
@@ -21,7 +22,7 @@ use crate::nn::kernels::Kernels;
 use crate::nn::kernels::make_rows;
 use crate::nn::kernels::with_rows;
 
-/// The blocks of all layers, f32.
+/// The blocks of all layers.
 #[derive(Debug)]
 pub(super) struct Blocks {
     layers: Vec<KvCache>,
@@ -29,13 +30,18 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// An empty cache, or nothing for sizes that the kernels do not take.
-    pub(super) fn new(shape: &CacheShape, kernels: &Kernels) -> Option<Self> {
+    /// An empty cache of f32 or bf16, or nothing for types and sizes that the kernels do not take.
+    pub(super) fn new(shape: &CacheShape, dtype: DType, kernels: &Kernels) -> Option<Self> {
+        let element = match dtype {
+            DType::F32 => CacheElement::F32,
+            DType::BF16 => CacheElement::Bf16,
+            _ => return None,
+        };
         let of_layer = inferkit_kernels::CacheShape {
             blocks: shape.blocks,
             kv_heads: shape.kv_heads,
             width: shape.head_dim,
-            element: CacheElement::F32,
+            element,
         };
         let holds_something = shape.blocks > 0 && shape.kv_heads > 0 && shape.head_dim > 0;
         let fits = shape.block_size == BLOCK_TOKENS && shape.head_dim.is_multiple_of(16);

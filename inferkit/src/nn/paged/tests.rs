@@ -227,3 +227,26 @@ fn sizes_that_the_kernels_do_not_take_are_kept_as_tensors() {
         assert!(matches!(cache.layers, Layers::Tensors(_)), "{shape:?}");
     }
 }
+
+#[test]
+fn a_cache_in_bf16_gives_nearly_what_one_in_f32_gives() {
+    let (blocks, context) = ([3, 7, 2], 70);
+    let kernels = Kernels::open().unwrap();
+    let queries = tensor(5, HEADS, 3);
+    let attended = [DType::F32, DType::BF16].map(|dtype| {
+        let mut cache = PagedCache::new(SHAPE, dtype, &Device::Cpu, Some(&kernels)).unwrap();
+        let (keys, values) = (tensor(context, SHAPE.kv_heads, 1), tensor(context, SHAPE.kv_heads, 2));
+        cache
+            .write(0, &keys, &values, &plan(&blocks, context, context))
+            .unwrap();
+        flat(&cache.attend(0, &queries, &plan(&blocks, context, 5), None).unwrap())
+    });
+    let [exact, rounded] = attended;
+    // Keys and values lose what is below an eighth significant bit; weights sum to one.
+    let most = exact
+        .iter()
+        .zip(&rounded)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(most > 0.0 && most < 0.02, "{most}");
+}

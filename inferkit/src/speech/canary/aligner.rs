@@ -6,8 +6,6 @@
 
 use std::sync::Arc;
 
-use candle_core::D;
-use candle_core::DType;
 use serde_json::Value;
 
 use super::config::EncoderConfig;
@@ -23,8 +21,10 @@ use crate::audio::Features;
 use crate::error::Error;
 use crate::error::Result;
 use crate::formats::sentencepiece::SentencePiece;
+use crate::nn::Kernels;
 use crate::nn::Linear;
 use crate::nn::device_fault;
+use crate::nn::log_softmax;
 
 /// What an aligner looks like.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,7 @@ pub(super) struct Aligner {
     pub(super) front_end: FrontEnd,
     encoder: Encoder,
     head: Linear,
+    kernels: Option<Kernels>,
     /// Text to tokens.
     pub(super) tokenizer: Arc<SentencePiece>,
     /// Tokens, and the blank.
@@ -90,6 +91,7 @@ impl Aligner {
             front_end: FrontEnd::load(&config.features, &root)?,
             encoder: Encoder::load(&config.encoder, &root)?,
             head: root.at(HEAD).linear(&[config.classes, config.encoder.width, 1], true)?,
+            kernels: loading.placement.layer_kernels().cloned(),
             tokenizer,
             classes: config.classes,
             frame_seconds: frame_samples as f64 / super::config::SAMPLE_RATE_HZ as f64,
@@ -113,10 +115,8 @@ impl Aligner {
                 return Ok(Vec::new());
             }
             let rows = states.rows.narrow(0, range.start, range.len())?;
-            let logits = self.head.forward(&rows)?.to_dtype(DType::F32)?;
-            candle_nn::ops::log_softmax(&logits, D::Minus1)?
-                .flatten_all()?
-                .to_vec1()
+            let logits = self.head.forward(&rows)?;
+            log_softmax(&logits, self.kernels.as_ref())?.flatten_all()?.to_vec1()
         };
         let windows = states.windows.ranges().map(window);
         windows.collect::<candle_core::Result<_>>().map_err(device_fault)

@@ -30,6 +30,7 @@ use crate::nn::Linear;
 use crate::nn::PagedCache;
 use crate::nn::Placement;
 use crate::nn::device_fault;
+use crate::nn::reuse;
 
 /// The decoder of a model.
 #[derive(Debug)]
@@ -116,9 +117,11 @@ impl Decoder {
         let lengths = states.windows.lengths().to_vec();
         let mut session = Session::new(lengths, rooms, &self.cache, |shape| self.new_cache(shape))?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let written = layer
-                .keys_and_values_of(&states.rows)
-                .and_then(|[keys, values]| session.write_states(index, &keys, &values));
+            let written = layer.keys_and_values_of(&states.rows).and_then(|[keys, values]| {
+                session.write_states(index, &keys, &values)?;
+                [keys, values].into_iter().for_each(reuse);
+                Ok(())
+            });
             written.map_err(device_fault)?;
         }
         Ok(session)

@@ -27,6 +27,7 @@ use crate::audio::Features;
 use crate::error::Error;
 use crate::error::Result;
 use crate::nn::Sequences;
+use crate::nn::consume;
 use crate::nn::device_fault;
 use crate::nn::relative_positions;
 
@@ -95,7 +96,7 @@ impl Encoder {
             if !goes_on() {
                 return Err(Error::cancelled());
             }
-            rows = layer.forward(&rows, positions, &windows).map_err(device_fault)?;
+            rows = consume(rows, |rows| layer.forward(rows, positions, &windows)).map_err(device_fault)?;
         }
         self.positions = Some(positions).filter(|positions| positions.frames <= MOST_KEPT_FRAMES);
         Ok(States { rows, windows })

@@ -11,6 +11,7 @@ use crate::audio::MelFrontEnd;
 use crate::audio::Padding;
 use crate::audio::Spread;
 use crate::error::Result;
+use crate::nn::Kernels;
 use crate::nn::device_fault;
 
 /// Added to a deviation before it divides.
@@ -28,12 +29,17 @@ pub(super) const SHORTEST_SAMPLES: usize = 16_000;
 pub(super) struct FrontEnd {
     mel: MelFrontEnd,
     standardised: bool,
+    /// What computes frames at the same time, on the processor.
+    kernels: Option<Kernels>,
 }
+
+/// Frames that a thread computes at a time.
+const FRAMES_AT_ONCE: usize = 200;
 
 impl FrontEnd {
     /// A front end with the window and the filterbank of the model's file.
-    pub(super) fn load(config: &FeatureConfig, loader: &Loader<'_>) -> Result<Self> {
-        let loader = loader.at("preprocessor.featurizer");
+    pub(super) fn load(config: &FeatureConfig, loader_of_all: &Loader<'_>) -> Result<Self> {
+        let loader = loader_of_all.at("preprocessor.featurizer");
         let floats = |name: &str, shape: &[usize]| {
             let tensor = loader.plain(name, shape)?;
             let floats = tensor
@@ -57,6 +63,7 @@ impl FrontEnd {
         Ok(Self {
             mel,
             standardised: config.standardised,
+            kernels: loader_of_all.placement().kernels.clone(),
         })
     }
 
@@ -80,11 +87,29 @@ impl FrontEnd {
     ///
     /// The original normalises a part of a longer recording by its population's deviation, a whole one by a sample's.
     pub(super) fn part(&self, samples: &[f32], frames: Range<usize>, spread: Spread) -> Result<Features> {
-        let mut features = self.mel.log_mel(samples, frames)?;
+        let mut features = self.log_mel(samples, frames)?;
         if self.standardised {
             features.standardise(spread, EPSILON);
         }
         Ok(features)
+    }
+
+    /// Features that are not normalised yet. Frames do not depend on one another, so they are cut among the threads.
+    fn log_mel(&self, samples: &[f32], frames: Range<usize>) -> Result<Features> {
+        let Some(kernels) = self.kernels.as_ref().filter(|_| frames.len() > FRAMES_AT_ONCE) else {
+            return self.mel.log_mel(samples, frames);
+        };
+        let parts = kernels.map(frames.len().div_ceil(FRAMES_AT_ONCE), |part| {
+            let start = frames.start + part * FRAMES_AT_ONCE;
+            self.mel
+                .log_mel(samples, start..(start + FRAMES_AT_ONCE).min(frames.end))
+        });
+        let bins = self.mel.config().filterbank.bins();
+        let mut values = Vec::with_capacity(frames.len() * bins);
+        for part in parts {
+            values.extend_from_slice(part?.values());
+        }
+        Ok(Features::new(bins, values))
     }
 }
 
@@ -148,6 +173,16 @@ mod tests {
             &columns(&golden["a_en.mel_unnormalised"], found.frames()),
         );
         assert!(found_by < MOST, "{found_by}");
+    }
+
+    #[test]
+    fn frames_of_all_threads_are_those_of_one_bit_by_bit() {
+        let front_end = load("canary-180m-flash").networks.front_end;
+        let samples: Vec<f32> = (0..160 * 700_u32).map(|i| (i as f32 * 0.05).sin()).collect();
+        let frames = 3..650;
+        let found = front_end.log_mel(&samples, frames.clone()).unwrap();
+        let expected = front_end.mel.log_mel(&samples, frames).unwrap();
+        assert_eq!(found.values(), expected.values());
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::nn::Device;
 use crate::nn::DevicePreference;
+use crate::nn::DtypePreference;
 use crate::nn::Encoding;
-use crate::nn::Placement;
 use crate::nn::StoredTensor;
 
 /// A model of layers, width and heads, without a checkpoint.
@@ -118,19 +118,14 @@ impl TensorSource for Shape {
     }
 }
 
-fn load(shape: Shape) -> Networks {
+fn load(shape: Shape, dtype: DtypePreference) -> Networks {
     let tree = json!({
         "encoder": {"subsampling_factor": 8, "xscaling": false},
         "transf_decoder": {"config_dict": {"num_attention_heads": shape.decoder[2], "pre_ln": true}},
     });
     let config = CanaryConfig::read(&tree, &|name| TensorSource::shape(&shape, name)).unwrap();
     let device = Device::open(DevicePreference::Cpu).unwrap();
-    let placement = Placement {
-        device: device.candle().clone(),
-        dtype: DType::F32,
-        widen_blocks: false,
-        kernels: device.kernels().cloned(),
-    };
+    let placement = device.placement(dtype, DType::F32);
     let job = Job::new();
     let loading = Loading::new(placement, &job, 0);
     Networks::load(&config, &shape, &loading, device.block_size()).unwrap()
@@ -168,7 +163,17 @@ fn computing_seconds() -> f64 {
 #[test]
 #[ignore = "measures; run it alone, in release"]
 fn a_minute_in_the_shape_of_canary_180m_flash() {
-    let mut networks = load(FLASH_180M);
+    minute(DtypePreference::Auto);
+}
+
+#[test]
+#[ignore = "measures; run it alone, in release"]
+fn a_minute_in_the_shape_of_canary_180m_flash_in_bf16() {
+    minute(DtypePreference::Bf16);
+}
+
+fn minute(dtype: DtypePreference) {
+    let mut networks = load(FLASH_180M, dtype);
     let samples: Vec<f32> = (0..960_000_u32)
         .map(|i| (i as f32 * 0.05).sin() * 0.1 + (i % 2003 * 7919 % 2003) as f32 / 1e5)
         .collect();

@@ -29,6 +29,8 @@ pub(super) struct Found {
     pub(super) hypotheses: Vec<Hypothesis>,
     /// Sum of the natural logarithms of the tokens' probabilities, the end's included.
     pub(super) score: f32,
+    /// The mean of these logarithms.
+    pub(super) average_logprob: f32,
 }
 
 /// A beginning of a text.
@@ -110,19 +112,24 @@ impl Search {
     pub(super) fn into_found(self) -> Found {
         let best = self.best();
         let answer = |hypothesis: &Hypothesis| {
+            let all = hypothesis.tokens.len().saturating_sub(self.prompt_tokens);
             let mut tokens = hypothesis.tokens.get(self.prompt_tokens..).unwrap_or_default().to_vec();
             while tokens.last().is_some_and(|token| self.is_end(*token)) {
                 tokens.pop();
             }
-            tokens
+            // The padding behind the end costs nothing.
+            let scored = tokens.len() + usize::from(tokens.len() < all);
+            let average = hypothesis.score / scored.max(1) as f32;
+            (tokens, hypothesis.score, average)
         };
-        let (tokens, score) = match self.hypotheses.get(best) {
-            Some(hypothesis) => (answer(hypothesis), hypothesis.score),
-            None => (Vec::new(), 0.0),
+        let (tokens, score, average_logprob) = match self.hypotheses.get(best) {
+            Some(hypothesis) => answer(hypothesis),
+            None => (Vec::new(), 0.0, 0.0),
         };
         Found {
             tokens,
             score,
+            average_logprob,
             hypotheses: self.hypotheses,
         }
     }

@@ -25,7 +25,7 @@ use crate::formats::yaml;
 use crate::job::Job;
 use crate::nn::Device;
 use crate::nn::DtypePreference;
-use crate::nn::Placement;
+use crate::nn::Encoding;
 
 /// The main model's members.
 const CONFIG: &str = "model_config.yaml";
@@ -117,7 +117,7 @@ impl CanarySource {
     /// # Errors
     /// [`Error::BadModel`] for a tensor that cannot be read.
     pub(super) fn weights_bytes(&self, device: &Device, dtype: DtypePreference) -> Result<u64> {
-        let placement = self.placement(device, dtype)?;
+        let placement = device.placement(dtype, self.stored_type()?);
         let mut bytes = 0_u64;
         for checkpoint in self.checkpoints() {
             for name in checkpoint.names().filter(|name| !is_counter(name)) {
@@ -134,12 +134,13 @@ impl CanarySource {
     /// # Errors
     /// [`Error::BadModel`] naming the tensor at fault, [`Error::Unavailable`] when memory is short or the job was cancelled.
     pub(super) fn load(&self, device: &Device, dtype: DtypePreference, job: &Job) -> Result<CanaryModel> {
-        let placement = self.placement(device, dtype)?;
+        let stored = self.stored_type()?;
+        let placement = device.placement(dtype, stored);
         let total = self
             .checkpoints()
             .map(|checkpoint| checkpoint.bytes_total() as u64)
             .sum();
-        let weight_type = placement.dtype.as_str().to_owned();
+        let weight_type = placement.name_of(Encoding::Plain(stored));
         let loading = Loading::new(placement, job, total);
         let networks = Networks::load(&self.config, &self.checkpoint, &loading, device.block_size())?;
         let load = |aligner: &AlignerSource| {
@@ -164,21 +165,15 @@ impl CanarySource {
         std::iter::once(&self.checkpoint).chain(self.aligner.as_ref().map(|aligner| &aligner.checkpoint))
     }
 
-    fn placement(&self, device: &Device, dtype: DtypePreference) -> Result<Placement> {
-        // The type of the widest matrix is the checkpoint's.
+    /// The type that the checkpoint is stored in: that of its widest matrix.
+    fn stored_type(&self) -> Result<DType> {
         let widest = self
             .checkpoint
             .find("transf_decoder._embedding.token_embedding.weight")?;
-        let stored = match widest.map(|view| view.dtype.name()) {
+        Ok(match widest.map(|view| view.dtype.name()) {
             Some("BF16") => DType::BF16,
             Some("F16") => DType::F16,
             Some(_) | None => DType::F32,
-        };
-        Ok(Placement {
-            device: device.candle().clone(),
-            dtype: device.compute_dtype(dtype, stored),
-            widen_blocks: dtype != DtypePreference::Auto,
-            kernels: device.kernels().cloned(),
         })
     }
 }

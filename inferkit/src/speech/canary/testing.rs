@@ -25,7 +25,7 @@ use crate::formats::torch::Checkpoint;
 use crate::formats::yaml;
 use crate::job::Job;
 use crate::nn;
-use crate::nn::Placement;
+use crate::nn::DtypePreference;
 
 /// The golden models.
 pub(super) const MODELS: [&str; 4] = ["canary-1b", "canary-1b-flash", "canary-180m-flash", "canary-1b-v2"];
@@ -103,6 +103,11 @@ pub(super) struct Golden {
 
 /// Loads a golden model on the processor, with its golden tensors.
 pub(super) fn load(name: &str) -> Golden {
+    load_as(name, DtypePreference::Auto)
+}
+
+/// As [`load`], with weights of a type.
+pub(super) fn load_as(name: &str, dtype: DtypePreference) -> Golden {
     let archive = NemoArchive::open(&golden(&format!("{name}.nemo")), &Job::new()).unwrap();
     let text = archive.member("model_config.yaml").unwrap();
     let weights = archive.member("model_weights.ckpt").unwrap();
@@ -110,12 +115,7 @@ pub(super) fn load(name: &str) -> Golden {
     let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
     let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
     let device = nn::Device::open(nn::DevicePreference::Cpu).unwrap();
-    let placement = Placement {
-        device: device.candle().clone(),
-        dtype: DType::F32,
-        widen_blocks: false,
-        kernels: device.kernels().cloned(),
-    };
+    let placement = device.placement(dtype, DType::F32);
     let job = Job::new();
     let loading = Loading::new(placement, &job, 0);
     let networks = Networks::load(&config, &checkpoint, &loading, device.block_size()).unwrap();

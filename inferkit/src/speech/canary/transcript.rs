@@ -1,5 +1,6 @@
 //! From the tokens of windows to the events of a transcript, in the order of the recording.
 
+mod judged;
 #[cfg(test)]
 mod tests;
 mod timed_segments;
@@ -27,6 +28,8 @@ use crate::task::TranscriptionEvent;
 pub(super) struct Heard {
     /// Tokens of the answer.
     pub(super) tokens: Vec<u32>,
+    /// Mean natural logarithm of the tokens' probabilities, the end's included.
+    pub(super) average_logprob: f32,
     /// Encoder frames that count.
     pub(super) frames: usize,
     /// When words or tokens were spoken, where an aligner was asked.
@@ -146,39 +149,46 @@ impl Transcript {
             (Cut::Overlapping, Timing::Aligner) => self.joined(number, aligner),
             (Cut::Overlapping, Timing::None | Timing::Tokens) => self.settled(number),
             (Cut::Whole | Cut::Fixed, Timing::None) => {
-                let tokens = self.tokens(number).to_vec();
-                self.untimed(number, &self.text(&tokens))
+                let tokens = self.tokens(number);
+                self.untimed(number, &self.text(tokens), tokens)
             }
             (Cut::Whole | Cut::Fixed, Timing::Tokens) => {
                 let text = TimedText::read(&self.text(self.tokens(number)));
                 if text.words.is_empty() {
-                    return self.untimed(number, &text.text);
+                    return self.untimed(number, &text.text, self.tokens(number));
                 }
                 // A window's frames are counted in whole encoder frames, as the original counts them.
                 let before = self.plan.windows.get(number).map_or(0, |window| window.frames.start);
                 let shifted = TimedText::join(&[(TimedText::default(), before), (text, 0)]);
-                segments(&shifted, 0.0, self.seconds, self.detail)
+                let segments = segments(&shifted, 0.0, self.seconds, self.detail);
+                self.judged(number..number + 1, &[], segments)
             }
-            (Cut::Whole | Cut::Fixed, Timing::Aligner) => match self
-                .heard(number)
-                .and_then(|heard| heard.aligned.clone())
-            {
-                Some(Aligned::Words(text)) if !text.words.is_empty() => segments(&text, 0.0, self.seconds, self.detail),
-                // A text that does not fit the sound has no times, and is told all the same.
-                Some(_) | None => self.untimed(number, &self.text(self.tokens(number))),
-            },
+            (Cut::Whole | Cut::Fixed, Timing::Aligner) => {
+                match self.heard(number).and_then(|heard| heard.aligned.clone()) {
+                    Some(Aligned::Words(text)) if !text.words.is_empty() => {
+                        let segments = segments(&text, 0.0, self.seconds, self.detail);
+                        self.judged(number..number + 1, &[], segments)
+                    }
+                    // A text that does not fit the sound has no times, and is told all the same.
+                    Some(_) | None => {
+                        let tokens = self.tokens(number);
+                        self.untimed(number, &self.text(tokens), tokens)
+                    }
+                }
+            }
         }
     }
 
-    /// A window's text as one segment.
-    fn untimed(&self, number: usize, text: &str) -> Vec<Segment> {
+    /// Text of a window as one segment.
+    fn untimed(&self, number: usize, text: &str, tokens: &[u32]) -> Vec<Segment> {
         let covers = self.plan.windows.get(number).map(|window| window.covers.clone());
         let (text, covers) = (text.trim(), covers.unwrap_or_default());
         if text.is_empty() {
             return Vec::new();
         }
         let end = seconds(covers.end).min(self.seconds);
-        vec![Segment::new(seconds(covers.start).min(end), end, text)]
+        let segment = Segment::new(seconds(covers.start).min(end), end, text);
+        self.judged(number..number + 1, tokens, vec![segment])
     }
 
     /// What is settled of the hour's merged tokens, and not told: whole words, all of them after the hour's last window.
@@ -197,8 +207,7 @@ impl Transcript {
         let told = self.told_tokens;
         self.told_tokens = if is_last { 0 } else { end.max(told) };
         let new = merged.get(told..end).unwrap_or_default();
-        let text = self.text(new);
-        self.untimed(number, &text)
+        self.untimed(number, &self.text(new), new)
     }
 
     /// All segments of an hour, after its last window.
@@ -220,12 +229,10 @@ impl Transcript {
         let ids = |chunk: &ChunkCharacters| chunk.characters.iter().map(|character| character.id).collect();
         let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>());
         let text = join_characters(&chunks, &merged, aligner);
-        let first = self
-            .hour(number)
-            .next()
-            .and_then(|number| self.plan.windows.get(number));
-        let start = seconds(first.map_or(0, |window| window.covers.start));
-        segments(&text, start, self.seconds, self.detail)
+        let first = self.hour(number).next().unwrap_or(number);
+        let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
+        let segments = segments(&text, seconds(covers), self.seconds, self.detail);
+        self.judged(first..number + 1, &[], segments)
     }
 
     /// Tokens of the windows of an hour up to `number`.

@@ -13,6 +13,8 @@
 mod config;
 mod decoding;
 mod engine;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod mel;
 mod network;
 mod tokens;

@@ -190,13 +190,15 @@ fn verbose(task: &str, words: bool, transcript: &Transcript, duration: f64) -> V
 }
 
 fn verbose_segment((id, segment): (usize, &Spoken)) -> VerboseSegment {
-    let decoding = segment.decoding.clone().unwrap_or_default();
+    // The window that it was heard in; a model that does not tell hears each segment for itself.
+    let begin = segment.decoding.as_ref().map(|decoding| decoding.window_start_seconds);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "within the recording, hence not below 0"
     )]
-    let seek = (segment.start_seconds * 100.0) as u64;
+    let seek = (begin.unwrap_or(segment.start_seconds) * 100.0).round() as u64;
+    let decoding = segment.decoding.clone().unwrap_or_default();
     VerboseSegment {
         id,
         seek,

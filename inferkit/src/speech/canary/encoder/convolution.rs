@@ -13,6 +13,7 @@ use crate::nn::Glu;
 use crate::nn::LayerNorm;
 use crate::nn::Linear;
 use crate::nn::Sequences;
+use crate::nn::consume;
 use crate::nn::device_fault;
 
 /// `x + pointwise2(silu(norm(depthwise(glu(pointwise1(norm(x)))))))`
@@ -56,12 +57,13 @@ impl Convolution {
 
     /// `[t, d]` to `[t, d]`.
     pub(super) fn forward(&self, x: &Tensor, windows: &Sequences) -> Result<Tensor> {
-        self.inward.forward_onto(&self.inside(x, windows)?, x)
+        consume(self.inside(x, windows)?, |inner| self.inward.forward_onto(inner, x))
     }
 
     fn inside(&self, x: &Tensor, windows: &Sequences) -> Result<Tensor> {
-        let gated = self.gate.forward(&self.outward.forward(&self.norm.forward(x)?)?)?;
-        self.depthwise.forward(&gated, windows)
+        let outward = consume(self.norm.forward(x)?, |x| self.outward.forward(x))?;
+        let gated = consume(outward, |x| self.gate.forward(x))?;
+        consume(gated, |x| self.depthwise.forward(x, windows))
     }
 
     /// The block alone, without residual.

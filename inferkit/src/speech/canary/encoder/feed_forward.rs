@@ -8,6 +8,7 @@ use super::super::loader::Loader;
 use crate::nn::Activation;
 use crate::nn::LayerNorm;
 use crate::nn::Linear;
+use crate::nn::consume;
 
 /// `x + ½ · linear2(silu(linear1(norm(x))))`
 #[derive(Debug)]
@@ -30,12 +31,14 @@ impl FeedForward {
 
     /// `[t, d]` to `[t, d]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.inward.forward_onto_scaled(&self.inside(x)?, x, 0.5)
+        consume(self.inside(x)?, |inner| self.inward.forward_onto_scaled(inner, x, 0.5))
     }
 
     /// `[t, d]` to `[t, inner]`.
     fn inside(&self, x: &Tensor) -> Result<Tensor> {
-        self.outward.forward_activated(&self.norm.forward(x)?, Activation::Silu)
+        consume(self.norm.forward(x)?, |x| {
+            self.outward.forward_activated(x, Activation::Silu)
+        })
     }
 
     /// The block alone, without half and residual.

@@ -11,7 +11,9 @@ use crate::nn::LayerNorm;
 use crate::nn::Linear;
 use crate::nn::RelativeAttention;
 use crate::nn::Sequences;
+use crate::nn::consume;
 use crate::nn::device_fault;
+use crate::nn::reuse;
 
 /// Source: arXiv 2005.08100, section 2.
 #[derive(Debug)]
@@ -59,10 +61,10 @@ impl Layer {
     /// `[t, d]` to `[t, d]`.
     pub(super) fn forward(&self, x: &Tensor, positions: &Tensor, windows: &Sequences) -> Result<Tensor> {
         let x = self.before.forward(x)?;
-        let x = self.attention.forward(&x, positions, windows)?;
-        let x = self.convolution.forward(&x, windows)?;
-        let x = self.after.forward(&x)?;
-        self.norm.forward(&x)
+        let x = consume(x, |x| self.attention.forward(x, positions, windows))?;
+        let x = consume(x, |x| self.convolution.forward(x, windows))?;
+        let x = consume(x, |x| self.after.forward(x))?;
+        consume(x, |x| self.norm.forward(x))
     }
 }
 
@@ -85,12 +87,18 @@ impl Attention {
     }
 
     fn forward(&self, x: &Tensor, positions: &Tensor, windows: &Sequences) -> Result<Tensor> {
-        self.output.forward_onto(&self.inside(x, positions, windows)?, x)
+        consume(self.inside(x, positions, windows)?, |inner| {
+            self.output.forward_onto(inner, x)
+        })
     }
 
     fn inside(&self, x: &Tensor, positions: &Tensor, windows: &Sequences) -> Result<Tensor> {
-        let [query, key, value] = Linear::forward_all([&self.query, &self.key, &self.value], &self.norm.forward(x)?)?;
-        self.weighing.forward([&query, &key, &value], positions, windows)
+        let normed = self.norm.forward(x)?;
+        let projected = Linear::forward_all([&self.query, &self.key, &self.value], &normed)?;
+        reuse(normed);
+        let answer = self.weighing.forward(projected.each_ref(), positions, windows)?;
+        projected.into_iter().for_each(reuse);
+        Ok(answer)
     }
 
     /// The block alone, without residual.

@@ -204,6 +204,7 @@ impl Worker {
             };
             let heard = Heard {
                 tokens: found.tokens,
+                average_logprob: found.average_logprob,
                 frames: *frames,
                 aligned: None,
             };

@@ -40,6 +40,19 @@ fn greedy_takes_the_likeliest_token_each_time() {
 }
 
 #[test]
+fn the_average_counts_the_end_of_a_text_that_has_one() {
+    let found = run(&config(None, 0.0), 10, |last| match last {
+        2 => [0.0, 0.55, 0.45, 0.0],
+        _ => [0.0, 0.4, 0.6, 0.0],
+    });
+    assert!((found.average_logprob - found.score / 2.0).abs() < 1e-6);
+    let cut = run(&config(None, 0.0), 4, |_| [0.0, 0.1, 0.9, 0.0]);
+    assert_eq!(cut.tokens.len(), 3, "there is no room for an end");
+    assert!((cut.average_logprob - 0.9_f32.ln()).abs() < 1e-6);
+    assert!(Found::default().average_logprob.abs() < f32::EPSILON);
+}
+
+#[test]
 fn a_text_ends_at_the_limit_one_token_later_with_a_beam() {
     let endless = |_| [0.0, 0.0, 1.0, 0.0];
     assert_eq!(run(&config(None, 0.0), 4, endless).tokens, [2, 2, 2]);

@@ -38,6 +38,7 @@ fn transcript(model: &str, cut: Cut, timing: Timing, hours: &[usize]) -> Transcr
 fn heard(transcript: &Transcript, text: &str) -> Heard {
     Heard {
         tokens: transcript.tokenizer.encode(text, "en").unwrap(),
+        average_logprob: -0.5,
         frames: 125,
         aligned: None,
     }
@@ -68,6 +69,28 @@ fn windows_are_told_in_order_whichever_is_ready_first() {
     );
     assert!(matches!(events.last(), Some(TranscriptionEvent::Done { language }) if language == "en"));
     assert!(transcript.is_over());
+}
+
+#[test]
+fn a_segment_says_where_its_window_begins_and_how_sure_the_model_was() {
+    let mut transcript = transcript("canary-180m-flash", Cut::Fixed, Timing::None, &[0, 0]);
+    let windows = ["turn on", "the light the light the light the light"].map(|text| heard(&transcript, text));
+    let mut told = Vec::new();
+    for (number, heard) in windows.iter().enumerate() {
+        for event in transcript.push(number, heard.clone(), None) {
+            if let TranscriptionEvent::Segment(segment) = event {
+                told.push(segment.decoding.unwrap());
+            }
+        }
+    }
+    let starts: Vec<f64> = told.iter().map(|decoding| decoding.window_start_seconds).collect();
+    assert_eq!(starts, [0.0, 10.0]);
+    assert_eq!(told[1].tokens, windows[1].tokens);
+    assert!((told[0].average_logprob + 0.5).abs() < 1e-6, "{told:?}");
+    assert!(
+        told[1].compression_ratio > told[0].compression_ratio,
+        "it repeats itself"
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@ use super::super::testing::flac;
 use super::super::testing::golden;
 use super::super::testing::golden_json;
 use super::*;
+use crate::audio::DecodeOptions;
+use crate::audio::decode;
 use crate::task::Segment;
 use crate::task::TimeDetail;
 use crate::task::TranscriptionEvent;
@@ -27,11 +29,18 @@ fn wrapper(path: &Path) -> CanaryAsrModel {
 }
 
 async fn load(path: &Path) -> Arc<dyn TranscriptionModel> {
-    let options = LoadOptions::default().with_device(DevicePreference::Cpu);
-    let loaded = wrapper(path).load(&options, &Job::new()).await.unwrap();
+    let loaded = load_as(path, DtypePreference::Auto).await;
     assert_eq!((loaded.device.as_str(), loaded.dtype.as_str()), ("cpu", "f32"));
     assert!(loaded.memory.weights_bytes > 0);
     loaded.transcription.unwrap()
+}
+
+async fn load_as(path: &Path, dtype: DtypePreference) -> Loaded {
+    let options = LoadOptions {
+        dtype: Some(dtype),
+        ..LoadOptions::default().with_device(DevicePreference::Cpu)
+    };
+    wrapper(path).load(&options, &Job::new()).await.unwrap()
 }
 
 /// All events of a request.
@@ -95,6 +104,74 @@ async fn the_demo_s_recordings_give_exactly_the_texts_that_the_original_prints()
             );
         }
     }
+}
+
+#[tokio::test]
+async fn in_bf16_the_demo_s_recordings_give_the_same_texts_from_half_the_memory() {
+    let in_f32 = load_as(&demo("canary-demo.nemo"), DtypePreference::F32).await;
+    let loaded = load_as(&demo("canary-demo.nemo"), DtypePreference::Bf16).await;
+    assert_eq!((loaded.device.as_str(), loaded.dtype.as_str()), ("cpu", "bf16"));
+    let share = loaded.memory.weights_bytes as f64 / in_f32.memory.weights_bytes as f64;
+    assert!((0.49..0.6).contains(&share), "{share}");
+    let model = loaded.transcription.unwrap();
+    let expected: Value = serde_json::from_slice(&std::fs::read(demo("expected.json")).unwrap()).unwrap();
+    for case in expected.as_array().unwrap() {
+        let samples = flac(&demo(case["file"].as_str().unwrap()));
+        let language = case["lang"].as_str().unwrap();
+        let found = text(&model, request(&samples, language, language)).await;
+        assert_eq!(found, case["asr"], "{}", case["file"]);
+    }
+}
+
+#[tokio::test]
+async fn in_bf16_clips_give_the_original_s_texts_too() {
+    for name in MODELS {
+        let model = load_as(&golden(&format!("{name}.nemo")), DtypePreference::Bf16).await;
+        let model = model.transcription.unwrap();
+        let expected = golden_json(&format!("{name}.transcribe.json"));
+        for clip in ["a_en", "b_en", "c_fr", "d_de"] {
+            let request = request(&self::clip(clip), language_of(clip), language_of(clip));
+            let found = text(&model, request.with_times(TimeDetail::None)).await;
+            let expected = expected["single"][clip]["text"].as_str().unwrap().trim();
+            assert_eq!(found, expected, "{name}: {clip}");
+        }
+    }
+}
+
+/// The demo's first recording, 2.45 s, in containers, encodings and rates (`scripts/make-audio-fixtures.sh`).
+const SPOKEN: [&str; 16] = [
+    "aac_16k.aac",
+    "aac_44k1_stereo.m4a",
+    "adpcm_ima_16k.wav",
+    "alac_16k.m4a",
+    "flac_22k05.ogg",
+    "mp3_16k.mp3",
+    "mp3_44k1_stereo.mp3",
+    "mulaw_8k.wav",
+    "opus_48k.mp4",
+    "opus_48k.opus",
+    "opus_48k.webm",
+    "pcm_s16_8k.aiff",
+    "pcm_u8_11k025.wav",
+    "vorbis_32k.ogg",
+    "vorbis_48k_stereo.webm",
+    "alaw_8k.wav",
+];
+
+#[tokio::test]
+async fn a_sentence_is_the_same_text_in_whatever_file_it_comes() {
+    let model = load(&demo("canary-demo.nemo")).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/spoken");
+    let mut wrong = Vec::new();
+    for name in SPOKEN {
+        let file = std::fs::File::open(folder.join(name)).unwrap();
+        let recording = decode(file, &DecodeOptions::default(), &Job::new()).unwrap();
+        let found = text(&model, request(&recording.samples, "en", "en")).await;
+        if found != "Set the timer to two minutes." {
+            wrong.push(format!("{name}: {found}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 /// The language of a golden clip.

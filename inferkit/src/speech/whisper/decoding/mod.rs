@@ -29,4 +29,3 @@ pub(super) use transcript::Judgement;
 pub(super) use transcript::Thresholds;
 pub(super) use transcript::Transcript;
 pub(super) use transcript::Window;
-pub(super) use transcript::compression_ratio;

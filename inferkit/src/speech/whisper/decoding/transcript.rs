@@ -2,11 +2,6 @@
 //!
 //! Source: openai/whisper, `whisper/transcribe.py`.
 
-use std::io::Write;
-
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
-
 use super::attempt::Decoded;
 use super::attempt::Prompt;
 use crate::speech::whisper::config::WINDOW_FRAMES;
@@ -65,14 +60,6 @@ impl Thresholds {
     pub(crate) fn is_silence(&self, decoded: &Decoded) -> bool {
         decoded.no_speech_probability > self.no_speech && decoded.average_logprob <= self.average_logprob
     }
-}
-
-/// The length of a text over its length compressed by zlib, both in bytes; 0 for no text.
-pub(crate) fn compression_ratio(text: &str) -> f32 {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::new(6));
-    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    // Writing to memory does not fail.
-    compressed.map_or(0.0, |compressed| text.len() as f32 / compressed.len() as f32)
 }
 
 /// A stretch of a recording that is decoded at once.
@@ -203,14 +190,6 @@ mod tests {
         }
         assert!(thresholds.is_silence(&decoded(-1.1, 0.7)));
         assert!(!thresholds.is_silence(&decoded(-0.9, 0.7)) && !thresholds.is_silence(&decoded(-1.1, 0.5)));
-    }
-
-    #[test]
-    fn repetitions_compress_and_words_do_not() {
-        let words = "The quick brown fox jumps over the lazy dog";
-        assert!(compression_ratio(words) < 1.0);
-        assert!(compression_ratio(&"Thank you. ".repeat(40)) > 10.0);
-        assert!(compression_ratio("") < f32::EPSILON);
     }
 
     #[test]

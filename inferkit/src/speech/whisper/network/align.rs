@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use super::Alignment;
 use super::decoder::Decoder;
 use super::plan::DecoderStep;
+use crate::nn::products;
 
 impl Decoder {
     /// See [`super::Network::align`].
@@ -39,8 +40,8 @@ impl Decoder {
             let of_head = |x: &Tensor| x.narrow(1, head, 1)?.squeeze(1)?.to_dtype(DType::F32)?.contiguous();
             let (queries, keys) = (of_head(queries)?, of_head(&of_layer)?);
             let scale = (queries.dim(1)? as f64).powf(-0.5);
-            let products = (queries.matmul(&keys.t()?)? * scale)?;
-            scores.push(products.flatten_all()?.to_vec1()?);
+            let products = products(&queries, &keys, self.kernels.as_ref())?;
+            scores.push((products * scale)?.flatten_all()?.to_vec1()?);
         }
         Ok(Alignment { scores, logits })
     }

@@ -10,9 +10,11 @@ use super::layer::FeedForward;
 use super::plan::DecoderStep;
 use super::plan::Places;
 use crate::nn::Embedding;
+use crate::nn::Kernels;
 use crate::nn::LayerNorm;
 use crate::nn::Linear;
 use crate::nn::PagedCache;
+use crate::nn::reuse;
 use crate::speech::whisper::decoding::LaneCopy;
 
 /// The decoder's weights, and the keys and values of all lanes and slots.
@@ -32,6 +34,8 @@ pub(super) struct Decoder {
     pub(super) sound: PagedCache,
     pub(super) slots: Places,
     pub(super) device: Device,
+    /// What computes on the processor.
+    pub(super) kernels: Option<Kernels>,
 }
 
 /// One layer of the decoder.
@@ -50,6 +54,7 @@ impl Decoder {
             let [keys, values] = Linear::forward_all([&layer.sound.key, &layer.sound.value], states)?;
             let (keys, values) = (layer.sound.split(&keys)?, layer.sound.split(&values)?);
             self.sound.write(index, &keys, &values, &plan)?;
+            [keys, values].into_iter().for_each(reuse);
         }
         Ok(())
     }

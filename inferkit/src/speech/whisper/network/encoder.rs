@@ -12,6 +12,8 @@ use crate::nn::Activation;
 use crate::nn::Conv1d;
 use crate::nn::LayerNorm;
 use crate::nn::PagedCache;
+use crate::nn::consume;
+use crate::nn::reuse;
 
 /// The encoder's weights, and room for the keys and values of a layer at work.
 #[derive(Debug)]
@@ -46,13 +48,16 @@ impl Encoder {
     pub(super) fn forward(&mut self, windows: &[&[f32]]) -> Result<Vec<Tensor>> {
         let streams: Vec<Tensor> = windows.iter().map(|mel| self.embed(mel)).collect::<Result<_>>()?;
         let mut x = Tensor::cat(&streams, 0)?;
+        drop(streams);
         let plan = self.places.whole(windows.len());
         for layer in &self.layers {
             let [queries, keys, values] = layer.attention.project(&x)?;
             self.cache.write(0, &keys, &values, &plan)?;
             let mixed = self.cache.attend_all(0, &queries, &plan)?;
-            x = layer.attention.output.forward_onto(&mixed, &x)?;
-            x = layer.feed_forward.forward(&x)?;
+            [queries, keys, values].into_iter().for_each(reuse);
+            let attended = consume(mixed, |mixed| layer.attention.output.forward_onto(mixed, &x))?;
+            reuse(x);
+            x = consume(attended, |x| layer.feed_forward.forward(x))?;
         }
         let states = self.norm.forward(&x)?;
         (0..windows.len())

@@ -6,6 +6,8 @@ use candle_core::Tensor;
 use crate::nn::Activation;
 use crate::nn::LayerNorm;
 use crate::nn::Linear;
+use crate::nn::consume;
+use crate::nn::reuse;
 
 /// The four matrices of an attention. Keys have no bias.
 #[derive(Debug)]
@@ -35,8 +37,9 @@ impl Attention {
 
     /// Queries, keys and values of a sequence that attends to itself, `[t, heads, d]` each.
     pub(super) fn project(&self, x: &Tensor) -> Result<[Tensor; 3]> {
-        let [queries, keys, values] =
-            Linear::forward_all([&self.query, &self.key, &self.value], &self.norm.forward(x)?)?;
+        let normed = self.norm.forward(x)?;
+        let [queries, keys, values] = Linear::forward_all([&self.query, &self.key, &self.value], &normed)?;
+        reuse(normed);
         Ok([self.split(&queries)?, self.split(&keys)?, self.split(&values)?])
     }
 }
@@ -44,7 +47,9 @@ impl Attention {
 impl FeedForward {
     /// The stream `x`, `[t, d]`, behind the block.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let inner = self.up.forward_activated(&self.norm.forward(x)?, Activation::Gelu)?;
-        self.down.forward_onto(&inner, x)
+        let inner = consume(self.norm.forward(x)?, |x| {
+            self.up.forward_activated(x, Activation::Gelu)
+        })?;
+        consume(inner, |inner| self.down.forward_onto(inner, x))
     }
 }

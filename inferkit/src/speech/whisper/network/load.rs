@@ -127,12 +127,7 @@ impl NetworkSource {
             Encoding::Plain(dtype) => dtype,
             Encoding::Blocks(_) => DType::F32,
         };
-        Ok(Placement {
-            device: options.device.candle().clone(),
-            dtype: options.device.compute_dtype(options.dtype, stored),
-            widen_blocks: options.dtype != DtypePreference::Auto,
-            kernels: options.device.kernels().cloned(),
-        })
+        Ok(options.device.placement(options.dtype, stored))
     }
 
     /// Shape and places of the three caches: the encoder's at work, the lanes', the slots'.
@@ -238,6 +233,7 @@ impl Layers<'_> {
             sound,
             slots,
             device: self.placement.device.clone(),
+            kernels: self.placement.layer_kernels().cloned(),
         })
     }
 

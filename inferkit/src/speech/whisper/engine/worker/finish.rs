@@ -4,13 +4,13 @@ use super::Worker;
 use super::end;
 use super::write;
 use crate::error::Result;
+use crate::speech::repetition::compression_ratio;
 use crate::speech::whisper::config::FRAME_STRIDE;
 use crate::speech::whisper::config::WINDOW_FRAMES;
 use crate::speech::whisper::decoding::Decoded;
 use crate::speech::whisper::decoding::FRAMES_PER_SECOND;
 use crate::speech::whisper::decoding::Judgement;
 use crate::speech::whisper::decoding::WindowSegment;
-use crate::speech::whisper::decoding::compression_ratio;
 use crate::speech::whisper::decoding::cut;
 use crate::speech::whisper::engine::handle::Model;
 use crate::speech::whisper::engine::work::Sound;
@@ -115,6 +115,7 @@ fn keep(work: &mut Work, sound: &Sound, decoded: &Decoded, ratio: f32, model: &m
         work.outlet.send(Ok(TranscriptionEvent::Segment(Segment {
             text: text.trim().to_owned(),
             decoding: Some(SegmentDecoding {
+                window_start_seconds: window.seek as f64 / FRAMES_PER_SECOND,
                 tokens: segment.tokens,
                 temperature: decoded.temperature,
                 average_logprob: decoded.average_logprob,
