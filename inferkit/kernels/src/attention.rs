@@ -1,14 +1,15 @@
 //! Attention over keys and values that stand in blocks of a paged cache.
 //!
 //! ```text
-//! unit = (sequence, kv head, some query tokens): for each segment of 256 positions
+//! unit = (sequence, kv heads, some query tokens): for each segment of 256 positions
 //!     scores [rows, 256] = Q · K      rows = query tokens x query heads that share the kv head
 //!     probabilities, their sum, the greatest score
 //!     output [rows, d] = P · V,       merged with the segments before
 //! ```
 //!
-//! Query heads of a group are rows of one tile: each byte of the cache is read once for all of them. With few queries and a
-//! long context, units are single segments that are merged afterwards, by the same routine in the same order.
+//! Query heads of a group are rows of one tile: each byte of the cache is read once for all of them. With few queries, all kv
+//! heads are computed together, since memory is the limit and they stand side by side; with a long context besides, units are
+//! single segments that are merged afterwards, by the same routine in the same order.
 //!
 //! **Invariant:** segments begin at fixed positions 0, 256, 512, … and each output row is one chain of operations over
 //! ascending positions. A query's output is the same, bit for bit, alone, in a chunk, in any batch and on any number of
@@ -21,8 +22,10 @@
 //! what they do not see counts zero times, and zero times infinity is NaN. Results of numbers are not touched by this; once
 //! a value is none, the model's output is worthless for the sequence anyway, and other sequences share no tile with it.
 
+mod ahead;
 mod cache;
 mod kernels;
+mod outputs;
 mod plan;
 
 pub use cache::{BLOCK_TOKENS, CacheElement, CacheShape, KvCache};

@@ -8,7 +8,7 @@
 //! One packed form of A serves a list of weights (query, key and value; gate and up), and one region of the pool covers all
 //! of it. Quantized weights meet activations of 8 bits with one scale for every 32 values, which costs three times less
 //! error on outlier channels than 256. 4- to 6-bit weights are widened to 8 bits a slice at a time, in the first-level
-//! cache.
+//! cache; 4-bit weights that meet few rows, in registers.
 //!
 //! **Invariant:** each element of C is one chain of operations over ascending k, never divided among threads. The row of a
 //! batch is the single row, bit for bit, for any m, any threads and any neighbours.
@@ -20,6 +20,7 @@ mod float;
 mod grouped;
 mod int8;
 mod jobs;
+mod nibbles;
 mod tiles;
 mod windows;
 
@@ -164,6 +165,7 @@ pub(crate) unsafe fn panel_sums(weight: &PackedWeight, panel: usize, rows: *cons
         weights: weight.panel(panel).as_ptr(),
         panel: weight.layout().panel,
         sums,
+        next: (std::ptr::null(), 0),
     };
     float::f32_block(weight.isa(), &block);
 }

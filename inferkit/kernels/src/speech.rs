@@ -16,6 +16,7 @@ mod depthwise2d;
 mod lstm;
 mod maps;
 mod relative;
+mod single_channel;
 mod taps;
 mod winograd;
 

@@ -57,6 +57,11 @@ impl CacheShape {
         self.half_bytes()?.checked_mul(2)
     }
 
+    /// Bytes of the keys of one head in a block: so far stand the heads of a block from each other.
+    pub(super) fn head_bytes(&self) -> usize {
+        BLOCK_TOKENS * self.width * self.element.bytes()
+    }
+
     fn half_bytes(&self) -> Option<usize> {
         let per_token = self
             .kv_heads

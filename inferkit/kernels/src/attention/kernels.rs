@@ -1,9 +1,14 @@
-//! Scores, probabilities and outputs of one segment.
+//! Scores and probabilities of one segment, and how segments are merged.
 //!
-//! Rows are queries of one kv head: `tokens x group`. Scores and probabilities share one buffer `[rows][256]`.
+//! Rows are queries: `heads x tokens x group`. Scores and probabilities share one buffer `[rows][256]`.
+//!
+//! Few queries read keys and values from memory once and compute little: what counts is that memory is read in long
+//! stretches. The heads of a block stand one after another, so that several heads are computed together, block by block.
 
+use super::ahead::Ahead;
 use super::cache::BLOCK_TOKENS;
-use crate::simd::{Simd, exp, float_tiers, prefetch, prefetch_far};
+use super::outputs::outputs;
+use crate::simd::{Simd, exp, float_tiers};
 
 /// Positions of a segment.
 pub(super) const SEGMENT: usize = 256;
@@ -17,8 +22,12 @@ pub(super) struct Segment<'a> {
     pub(super) queries: &'a [*const f32],
     /// For each row, the positions in the segment that it sees: from the first up to the second.
     pub(super) visible: &'a [(usize, usize)],
-    /// Keys and values of each block of the segment, and of a few that follow it in the context.
+    /// Keys and values of the first head in each block of the segment, and in a few that follow it in the context.
     pub(super) blocks: &'a [[*const u8; 2]],
+    /// Kv heads that are computed together. Each has as many rows as any other, one head after another.
+    pub(super) heads: usize,
+    /// From a head's keys in a block to those of the next head.
+    pub(super) head_bytes: usize,
     /// Values per head.
     pub(super) width: usize,
     pub(super) is_bf16: bool,
@@ -38,6 +47,19 @@ impl Segment<'_> {
         let seen = self.visible.iter().filter(|(first, end)| first < end);
         let range = seen.fold((SEGMENT, 0), |(a, b), &(first, end)| (a.min(first), b.max(end)));
         (range.0.min(range.1), range.1)
+    }
+
+    /// Rows of a head.
+    #[inline(always)]
+    pub(super) fn rows_of(&self, head: usize) -> std::ops::Range<usize> {
+        let rows = self.queries.len() / self.heads;
+        head * rows..(head + 1) * rows
+    }
+
+    /// Keys (0) or values (1) of a block and head.
+    #[inline(always)]
+    pub(super) fn piece(&self, [block, head]: [usize; 2], part: usize) -> *const u8 {
+        self.blocks[block][part].wrapping_add(head * self.head_bytes)
     }
 }
 
@@ -65,118 +87,137 @@ unsafe fn attend<S: Simd>(segment: &Segment<'_>) {
     }
     let blocks = first / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS);
     for block in blocks.clone() {
-        scores_of_block::<S>(segment, block);
+        scores_of_block::<S>(segment, &blocks, block);
     }
     for row in 0..segment.queries.len() {
         *segment.state.add(row) = probabilities::<S>(segment, row, &blocks);
     }
-    outputs::<S>(segment, blocks.start * BLOCK_TOKENS, end);
+    outputs::<S>(segment, blocks, end);
 }
-
-/// Blocks ahead of the current one whose keys are asked for.
-pub(super) const AHEAD: usize = 2;
 
 /// Values of the inner dimension between two looks ahead.
 const STRIDE: usize = 16;
 
-/// The block table is random to the hardware: while the keys of `block` are read at `at..at + STRIDE`, asks for the same part
-/// of the keys two blocks further on, and of this block's values, which are needed once all scores are there.
+/// Scores of all heads. Few rows are few chains of dependent multiply-adds: then two heads are computed side by side.
 #[inline(always)]
-unsafe fn look_ahead(segment: &Segment<'_>, block: usize, at: usize) {
-    let value_bytes = if segment.is_bf16 { 2 } else { 4 };
-    let (start, size) = (at * BLOCK_TOKENS * value_bytes, STRIDE * BLOCK_TOKENS * value_bytes);
-    let values = segment.blocks[block][1].wrapping_add(start);
-    let keys = segment.blocks[(block + AHEAD).min(segment.blocks.len() - 1)][0].wrapping_add(start);
-    for line in (0..size).step_by(64) {
-        prefetch(keys.wrapping_add(line));
-        prefetch_far(values.wrapping_add(line));
-    }
-}
-
-/// Rows by 32 tokens: two vectors of 16 lanes or four of 8.
-#[inline(always)]
-unsafe fn scores_of_block<S: Simd>(segment: &Segment<'_>, block: usize) {
-    let rows = segment.queries.len();
-    let mut row = 0;
-    while row < rows {
-        // Twelve sums hide the latency of the multiply-add, and fit sixteen registers.
-        row += match (rows - row, S::LANES) {
-            (1, 16) => scores::<S, 1, 2>(segment, block, row),
-            (2, 16) => scores::<S, 2, 2>(segment, block, row),
-            (3, 16) => scores::<S, 3, 2>(segment, block, row),
-            (4 | 5, 16) => scores::<S, 4, 2>(segment, block, row),
-            (6..12, 16) => scores::<S, 6, 2>(segment, block, row),
-            (_, 16) => scores::<S, 12, 2>(segment, block, row),
-            (1, _) => scores::<S, 1, 4>(segment, block, row),
-            (2, _) => scores::<S, 2, 4>(segment, block, row),
-            _ => scores::<S, 3, 4>(segment, block, row),
+unsafe fn scores_of_block<S: Simd>(segment: &Segment<'_>, blocks: &std::ops::Range<usize>, block: usize) {
+    let mut head = 0;
+    while head < segment.heads {
+        let ahead = |head: usize| Ahead::of_keys(segment, blocks, [block, head]);
+        head += match (S::LANES, segment.rows_of(head).len(), segment.heads - head) {
+            (16, 1, 2..) => {
+                scores::<S, 2, 1, 2>(segment, [block, head], 0, [ahead(head), ahead(head + 1)]);
+                2
+            }
+            (16, 2, 2..) => {
+                scores::<S, 2, 2, 2>(segment, [block, head], 0, [ahead(head), ahead(head + 1)]);
+                2
+            }
+            _ => {
+                scores_of_head::<S>(segment, [block, head], ahead(head));
+                1
+            }
         };
     }
 }
 
+/// Rows of a head by 32 tokens: two vectors of 16 lanes or four of 8.
 #[inline(always)]
-unsafe fn scores<S: Simd, const R: usize, const V: usize>(segment: &Segment<'_>, block: usize, row: usize) -> usize {
-    let mut queries = [std::ptr::null::<f32>(); R];
-    queries.copy_from_slice(&segment.queries[row..row + R]);
-    let keys = segment.blocks[block][0];
-    let mut sums = [[S::splat(0.0); V]; R];
+unsafe fn scores_of_head<S: Simd>(segment: &Segment<'_>, piece: [usize; 2], ahead: Ahead) {
+    let rows = segment.rows_of(piece[1]).len();
+    let (mut row, mut ahead) = (0, [ahead]);
+    while row < rows {
+        // Twelve sums hide the latency of the multiply-add, and fit sixteen registers.
+        row += match (rows - row, S::LANES) {
+            (1, 16) => scores::<S, 1, 1, 2>(segment, piece, row, ahead),
+            (2, 16) => scores::<S, 1, 2, 2>(segment, piece, row, ahead),
+            (3, 16) => scores::<S, 1, 3, 2>(segment, piece, row, ahead),
+            (4 | 5, 16) => scores::<S, 1, 4, 2>(segment, piece, row, ahead),
+            (6..12, 16) => scores::<S, 1, 6, 2>(segment, piece, row, ahead),
+            (_, 16) => scores::<S, 1, 12, 2>(segment, piece, row, ahead),
+            (1, _) => scores::<S, 1, 1, 4>(segment, piece, row, ahead),
+            (2, _) => scores::<S, 1, 2, 4>(segment, piece, row, ahead),
+            _ => scores::<S, 1, 3, 4>(segment, piece, row, ahead),
+        };
+        ahead = [Ahead::NOTHING];
+    }
+}
+
+/// R rows, from number `row` of each head on, of H heads from that of `piece` on.
+#[inline(always)]
+unsafe fn scores<S: Simd, const H: usize, const R: usize, const V: usize>(
+    segment: &Segment<'_>,
+    [block, head]: [usize; 2],
+    row: usize,
+    ahead: [Ahead; H],
+) -> usize {
+    let mut rows = [0; H];
+    let mut keys = [std::ptr::null::<u8>(); H];
+    let mut queries = [[std::ptr::null::<f32>(); R]; H];
+    for h in 0..H {
+        rows[h] = segment.rows_of(head + h).start + row;
+        keys[h] = segment.piece([block, head + h], 0);
+        queries[h].copy_from_slice(&segment.queries[rows[h]..rows[h] + R]);
+    }
+    let mut sums = [[[S::splat(0.0); V]; R]; H];
     if segment.is_bf16 {
-        let mut keys = keys.cast::<i32>();
         for pair in 0..segment.width / 2 {
-            if row == 0 && pair % (STRIDE / 2) == 0 {
-                look_ahead(segment, block, 2 * pair);
-            }
-            let mut k = [S::splat(0.0); V];
-            for v in 0..V {
-                k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
-            }
-            for r in 0..R {
-                let q = S::splat(*queries[r].add(2 * pair));
-                for v in 0..V {
-                    sums[r][v] = S::fma(q, k[v], sums[r][v]);
+            for h in 0..H {
+                if pair % (STRIDE / 2) == 0 {
+                    ahead[h].ask(4 * pair * BLOCK_TOKENS, 2 * STRIDE * BLOCK_TOKENS);
                 }
-            }
-            for v in 0..V {
-                k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
-            }
-            for r in 0..R {
-                let q = S::splat(*queries[r].add(2 * pair + 1));
+                let keys = keys[h].cast::<i32>().add(pair * BLOCK_TOKENS);
+                let mut k = [S::splat(0.0); V];
                 for v in 0..V {
-                    sums[r][v] = S::fma(q, k[v], sums[r][v]);
+                    k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
                 }
+                add_scores::<S, R, V>(&mut sums[h], &queries[h], 2 * pair, &k);
+                for v in 0..V {
+                    k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
+                }
+                add_scores::<S, R, V>(&mut sums[h], &queries[h], 2 * pair + 1, &k);
             }
-            keys = keys.add(V * S::LANES);
         }
     } else {
-        let mut keys = keys.cast::<f32>();
         for i in 0..segment.width {
-            if row == 0 && i % STRIDE == 0 {
-                look_ahead(segment, block, i);
-            }
-            let mut k = [S::splat(0.0); V];
-            for v in 0..V {
-                k[v] = S::load(keys.add(v * S::LANES));
-            }
-            for r in 0..R {
-                let q = S::splat(*queries[r].add(i));
-                for v in 0..V {
-                    sums[r][v] = S::fma(q, k[v], sums[r][v]);
+            for h in 0..H {
+                if i % STRIDE == 0 {
+                    ahead[h].ask(4 * i * BLOCK_TOKENS, 4 * STRIDE * BLOCK_TOKENS);
                 }
+                let keys = keys[h].cast::<f32>().add(i * BLOCK_TOKENS);
+                let mut k = [S::splat(0.0); V];
+                for v in 0..V {
+                    k[v] = S::load(keys.add(v * S::LANES));
+                }
+                add_scores::<S, R, V>(&mut sums[h], &queries[h], i, &k);
             }
-            keys = keys.add(V * S::LANES);
         }
     }
-    for r in 0..R {
-        for v in 0..V {
-            S::store(
-                segment
-                    .scores
-                    .add((row + r) * SEGMENT + block * BLOCK_TOKENS + v * S::LANES),
-                sums[r][v],
-            );
+    for h in 0..H {
+        for r in 0..R {
+            let target = segment.scores.add((rows[h] + r) * SEGMENT + block * BLOCK_TOKENS);
+            for v in 0..V {
+                S::store(target.add(v * S::LANES), sums[h][r][v]);
+            }
         }
     }
     R
+}
+
+/// Adds value number `at` of each query times that of the keys.
+#[inline(always)]
+unsafe fn add_scores<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    queries: &[*const f32; R],
+    at: usize,
+    k: &[S::F; V],
+) {
+    for r in 0..R {
+        let q = S::splat(*queries[r].add(at));
+        for v in 0..V {
+            sums[r][v] = S::fma(q, k[v], sums[r][v]);
+        }
+    }
 }
 
 /// Positions of the lanes of a vector.
@@ -233,112 +274,6 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
 unsafe fn hidden<S: Simd>(score: S::F) -> S::F {
     let zero = S::splat(0.0);
     S::select_lt(score, zero, zero, score)
-}
-
-#[inline(always)]
-unsafe fn outputs<S: Simd>(segment: &Segment<'_>, first: usize, end: usize) {
-    let mut column = 0;
-    while column < segment.width {
-        column += if S::LANES == 16 && segment.width - column >= 64 {
-            output_columns::<S, 4>(segment, column, first, end)
-        } else if S::LANES == 16 {
-            output_columns::<S, 1>(segment, column, first, end)
-        } else {
-            output_columns::<S, 2>(segment, column, first, end)
-        };
-    }
-}
-
-#[inline(always)]
-unsafe fn output_columns<S: Simd, const V: usize>(
-    segment: &Segment<'_>,
-    column: usize,
-    first: usize,
-    end: usize,
-) -> usize {
-    let rows = segment.queries.len();
-    let mut row = 0;
-    while row < rows {
-        row += match rows - row {
-            1 => output::<S, 1, V>(segment, row, column, (first, end)),
-            2 => output::<S, 2, V>(segment, row, column, (first, end)),
-            3 => output::<S, 3, V>(segment, row, column, (first, end)),
-            4 | 5 => output::<S, 4, V>(segment, row, column, (first, end)),
-            _ => output::<S, 6, V>(segment, row, column, (first, end)),
-        };
-    }
-    V * S::LANES
-}
-
-#[inline(always)]
-unsafe fn output<S: Simd, const R: usize, const V: usize>(
-    segment: &Segment<'_>,
-    row: usize,
-    column: usize,
-    (first, end): (usize, usize),
-) -> usize {
-    let probabilities = segment.scores.add(row * SEGMENT);
-    let mut sums = [[S::splat(0.0); V]; R];
-    let mut at = first;
-    while at < end {
-        let tokens = BLOCK_TOKENS.min(end - at);
-        let values = segment.blocks[at / BLOCK_TOKENS][1];
-        let p = probabilities.add(at);
-        if segment.is_bf16 {
-            let mut values = values.cast::<i32>().add(column);
-            let mut token = 0;
-            while token < tokens {
-                let mut x = [S::splat(0.0); V];
-                for v in 0..V {
-                    x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
-                }
-                add_products::<S, R, V>(&mut sums, p.add(token), &x);
-                // The other half of the last pair may never have been written.
-                if token + 1 < tokens {
-                    for v in 0..V {
-                        x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
-                    }
-                    add_products::<S, R, V>(&mut sums, p.add(token + 1), &x);
-                }
-                values = values.add(segment.width);
-                token += 2;
-            }
-        } else {
-            let mut values = values.cast::<f32>().add(column);
-            for token in 0..tokens {
-                let mut x = [S::splat(0.0); V];
-                for v in 0..V {
-                    x[v] = S::load(values.add(v * S::LANES));
-                }
-                add_products::<S, R, V>(&mut sums, p.add(token), &x);
-                values = values.add(segment.width);
-            }
-        }
-        at += tokens;
-    }
-    for r in 0..R {
-        for v in 0..V {
-            S::store(
-                segment.out.add((row + r) * segment.width + column + v * S::LANES),
-                sums[r][v],
-            );
-        }
-    }
-    R
-}
-
-#[inline(always)]
-unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
-    sums: &mut [[S::F; V]; R],
-    p: *const f32,
-    x: &[S::F; V],
-) {
-    for r in 0..R {
-        let p = S::splat(*p.add(r * SEGMENT));
-        for v in 0..V {
-            sums[r][v] = S::fma(p, x[v], sums[r][v]);
-        }
-    }
 }
 
 #[inline(always)]

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::ahead::AHEAD;
 use super::cache::{BLOCK_TOKENS, CacheElement, KvCache};
-use super::kernels::{AHEAD, LOWEST, SEGMENT, Segment, finish, merge, segment};
+use super::kernels::{LOWEST, SEGMENT, Segment, finish, merge, segment};
 use super::{AttentionOptions, Mask, Sequence};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
@@ -12,10 +13,13 @@ use crate::{Pool, Rows};
 /// Rows of a unit: their probabilities of a segment stay in the caches of a core.
 const UNIT_ROWS: usize = 48;
 
-/// Query tokens of one sequence and kv head.
+/// Queries of a sequence, those of all heads counted, up to which its kv heads are computed together.
+const FEW_ROWS: usize = 64;
+
+/// Query tokens of one sequence and some kv heads.
 struct Tile<'a> {
     sequence: &'a Sequence<'a>,
-    head: usize,
+    heads: Range<usize>,
     /// Query tokens, counted from the sequence's first.
     tokens: Range<usize>,
     /// Segments that some of them see.
@@ -53,7 +57,7 @@ pub(super) fn run(
         out,
         out_stride,
     };
-    let mut tiles = batch.tiles(sequences);
+    let mut tiles = batch.tiles(sequences, pool.threads());
     // A decode step of few sequences has too few tiles to keep every thread busy: then segments are units of their own.
     if pool.threads() == 1 || tiles.len() >= 4 * pool.threads() {
         pool.run(tiles.len(), |unit| batch.whole(&tiles[unit]));
@@ -82,23 +86,25 @@ const fn part_size(width: usize) -> usize {
 
 impl<'a> Batch<'a> {
     /// All tiles, those with the longest context first.
-    fn tiles(&self, sequences: &'a [Sequence<'a>]) -> Vec<Tile<'a>> {
+    fn tiles(&self, sequences: &'a [Sequence<'a>], threads: usize) -> Vec<Tile<'a>> {
         // Under a causal mask, more tokens only see more that some of them must not.
         let most = match self.options.mask {
             Mask::Causal => 16,
             Mask::Full => UNIT_ROWS,
         };
         let step = (UNIT_ROWS / self.group).clamp(1, most);
+        let (kv_heads, together) = (self.cache.shape().kv_heads, self.heads_together(sequences, threads));
         let mut tiles = Vec::new();
         for sequence in sequences {
+            let head_step = if self.has_few_rows(sequence) { together } else { 1 };
             for start in (0..sequence.q_len).step_by(step) {
                 let tokens = start..(start + step).min(sequence.q_len);
                 let first = self.visible(sequence, tokens.start).start;
                 let end = self.visible(sequence, tokens.end - 1).end;
                 let segments = first / SEGMENT..end.div_ceil(SEGMENT);
-                tiles.extend((0..self.cache.shape().kv_heads).map(|head| Tile {
+                tiles.extend((0..kv_heads).step_by(head_step).map(|head| Tile {
                     sequence,
-                    head,
+                    heads: head..(head + head_step).min(kv_heads),
                     tokens: tokens.clone(),
                     segments: segments.clone(),
                     parts_at: 0,
@@ -107,6 +113,21 @@ impl<'a> Batch<'a> {
         }
         tiles.sort_by_key(|tile| std::cmp::Reverse(tile.segments.len()));
         tiles
+    }
+
+    fn has_few_rows(&self, sequence: &Sequence<'_>) -> bool {
+        sequence.q_len * self.options.heads <= FEW_ROWS
+    }
+
+    /// Kv heads of a tile of few rows: all, unless threads would be left without work.
+    fn heads_together(&self, sequences: &[Sequence<'_>], threads: usize) -> usize {
+        let kv_heads = self.cache.shape().kv_heads;
+        if threads == 1 {
+            return kv_heads;
+        }
+        let few = sequences.iter().filter(|sequence| self.has_few_rows(sequence));
+        let segments: usize = few.map(|sequence| sequence.context.div_ceil(SEGMENT)).sum();
+        (kv_heads * segments / (4 * threads)).clamp(1, kv_heads)
     }
 
     /// Positions that a query token sees.
@@ -121,7 +142,7 @@ impl<'a> Batch<'a> {
     }
 
     fn rows(&self, tile: &Tile<'_>) -> usize {
-        tile.tokens.len() * self.group
+        tile.heads.len() * tile.tokens.len() * self.group
     }
 
     /// Computes one segment of a tile into `state` (`[rows]`) and `out` (`[rows][d]`).
@@ -131,25 +152,29 @@ impl<'a> Batch<'a> {
         let rows = self.rows(tile);
         assert!(scores.len() >= rows * SEGMENT && state.len() >= rows);
         let (mut queries, mut visible) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        for token in tile.tokens.clone() {
-            let seen = self.visible(tile.sequence, token);
-            let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
-            let row = self.queries.row(tile.sequence.q_start + token);
-            for head in tile.head * self.group..(tile.head + 1) * self.group {
-                queries.push(row[head * shape.width..].as_ptr());
-                visible.push((clip(seen.start), clip(seen.end)));
+        for kv_head in tile.heads.clone() {
+            for token in tile.tokens.clone() {
+                let seen = self.visible(tile.sequence, token);
+                let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
+                let row = self.queries.row(tile.sequence.q_start + token);
+                for head in kv_head * self.group..(kv_head + 1) * self.group {
+                    queries.push(row[head * shape.width..].as_ptr());
+                    visible.push((clip(seen.start), clip(seen.end)));
+                }
             }
         }
         let end = (start + SEGMENT + AHEAD * BLOCK_TOKENS).min(tile.sequence.context);
         let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
         let blocks: Vec<_> = table
             .iter()
-            .map(|&block| self.cache.block(block as usize, tile.head))
+            .map(|&block| self.cache.block(block as usize, tile.heads.start))
             .collect();
         let arguments = Segment {
             queries: &queries,
             visible: &visible,
             blocks: &blocks,
+            heads: tile.heads.len(),
+            head_bytes: shape.head_bytes(),
             width: shape.width,
             is_bf16: shape.element == CacheElement::Bf16,
             scale: self.options.scale,
@@ -252,8 +277,9 @@ impl<'a> Batch<'a> {
     /// Divides a row by the sum of its probabilities and writes it.
     fn finish(&self, tile: &Tile<'_>, row: usize, sum: f32, values: &[f32]) {
         let width = values.len();
-        let token = tile.sequence.q_start + tile.tokens.start + row / self.group;
-        let head = tile.head * self.group + row % self.group;
+        let rows_of_head = tile.tokens.len() * self.group;
+        let token = tile.sequence.q_start + tile.tokens.start + row % rows_of_head / self.group;
+        let head = (tile.heads.start + row / rows_of_head) * self.group + row % self.group;
         // SAFETY: the output has the shape of the queries, no two sequences share rows of it (both were checked), and each
         // row and head belongs to one tile. The cache's ISA is available.
         unsafe {

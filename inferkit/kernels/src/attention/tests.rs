@@ -152,6 +152,8 @@ fn attention_is_its_definition_on_every_tier() {
                 ([33, 33, 1, 3, 48], None),
                 ([300, 7, 2, 4, 64], None),
                 ([563, 40, 2, 2, 80], None),
+                ([300, 1, 5, 5, 144], None),
+                ([300, 2, 3, 12, 128], Some(270)),
                 ([530, 20, 1, 8, 128], Some(40)),
                 ([530, 20, 1, 2, 16], Some(256)),
             ] {
@@ -187,8 +189,16 @@ fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
     let pools = [1, 2, 3, 8].map(Pool::new);
     for isa in Isa::available() {
         for element in ELEMENTS {
-            for (kv_heads, heads, window) in [(1, 1, None), (2, 4, None), (1, 6, Some(100)), (2, 6, Some(300))] {
-                let (tokens, q_len, width) = (700, 37, 32);
+            // A single query of several kv heads takes them together, a chunk takes one after another.
+            for (kv_heads, heads, width, window) in [
+                (1, 1, 32, None),
+                (2, 4, 32, None),
+                (1, 6, 32, Some(100)),
+                (2, 6, 32, Some(300)),
+                (3, 6, 144, None),
+                (5, 20, 64, None),
+            ] {
+                let (tokens, q_len) = (700, 37);
                 let context = Context::new(isa, element, [tokens, kv_heads, width]);
                 let row = heads * width;
                 let queries = Random::new(62).floats(q_len * row);

@@ -26,6 +26,8 @@ pub(super) struct Slice {
     pub(super) panel: usize,
     /// Room for `panel * DECODED` bytes for each 32 k.
     pub(super) target: *mut u8,
+    /// Whether to ask memory for what follows: not where the tiles do.
+    pub(super) looks_ahead: bool,
 }
 
 float_tiers! {
@@ -55,8 +57,10 @@ unsafe fn decode_slice<S: Simd>(slice: &Slice) {
         // the panel, where a prefetch does no harm.
         let ahead = source.wrapping_add(AHEAD * size);
         for i in 0..8 {
-            for line in (i * size / 8..(i + 1) * size / 8).step_by(64) {
-                prefetch(ahead.wrapping_add(line));
+            if slice.looks_ahead {
+                for line in (i * size / 8..(i + 1) * size / 8).step_by(64) {
+                    prefetch(ahead.wrapping_add(line));
+                }
             }
             let target = slice.target.add((block * 8 + i) * DECODED * p);
             decode_scales::<S>(slice.kind, source, i, target.cast());
@@ -80,8 +84,10 @@ unsafe fn decode_short<S: Simd, const SCALES: usize, const OFFSET: u8>(slice: &S
     for block in 0..slice.blocks {
         let source = slice.source.add(block * size);
         let target = slice.target.add(block * (SCALES + 2 * HALF) * vector);
-        for line in (0..size).step_by(64) {
-            prefetch(source.wrapping_add(SHORT_AHEAD * size + line));
+        if slice.looks_ahead {
+            for line in (0..size).step_by(64) {
+                prefetch(source.wrapping_add(SHORT_AHEAD * size + line));
+            }
         }
         for i in 0..SCALES {
             S::store_i(target.add(i * vector).cast(), load::<S>(source, i));

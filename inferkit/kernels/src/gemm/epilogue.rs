@@ -149,8 +149,32 @@ pub(super) unsafe fn write(isa: Isa, block: &Sums) {
     finish_block(isa, block);
 }
 
+impl Sums {
+    /// Whether sums are written as they are.
+    fn is_plain(&self) -> bool {
+        self.bias.is_null()
+            && self.up.is_null()
+            && self.residual.is_null()
+            && self.scale == 1.0
+            && self.activation == Activation::Identity
+            && self.last == Activation::Identity
+    }
+}
+
 #[inline(always)]
 unsafe fn finish<S: Simd>(block: &Sums) {
+    if block.is_plain() && block.columns.is_multiple_of(S::LANES) {
+        for row in 0..block.m {
+            let (values, out) = (
+                block.values.add(row * block.panel),
+                block.out.add(row * block.out_stride),
+            );
+            for at in (0..block.columns).step_by(S::LANES) {
+                S::store(out.add(at), S::load(values.add(at)));
+            }
+        }
+        return;
+    }
     for row in 0..block.m {
         let mut at = 0;
         while at < block.columns {

@@ -4,8 +4,8 @@
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
 //! A panel is four vectors wide, or two where it is narrow.
 
-use super::tiles::{Block, for_tiles};
-use crate::simd::{Simd, float_tiers};
+use super::tiles::{Ahead, Block, for_tiles};
+use crate::simd::{Simd, float_tiers, prefetch};
 
 float_tiers! {
     /// f32 weights, f32 activations.
@@ -53,6 +53,9 @@ unsafe fn bf16_tiles<S: Simd>(block: &Block) {
     });
 }
 
+/// Steps along k between two looks ahead.
+const STRIDE: usize = 4;
+
 /// Sums of R rows by V vectors.
 type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
 
@@ -87,12 +90,29 @@ unsafe fn row_pointers<const R: usize>(block: &Block, at: usize) -> [*const f32;
     rows
 }
 
+/// Asks for what the next tile reads of its rows while this one is at 32-bit number `at` of its own.
+///
+/// Long rows of many do not fit the second-level cache, and a slice of one is too short for the processor to follow it.
+#[inline(always)]
+unsafe fn ask_for_rows<const R: usize, T>(block: &Block, rows: &[*const T; R], at: usize) {
+    if R >= 4 && at.is_multiple_of(16) {
+        for row in rows {
+            prefetch(row.wrapping_byte_add(R * block.rows.stride + 4 * at));
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn f32_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) {
     let rows = row_pointers::<R>(block, at);
     let mut weights = block.weights.cast::<f32>();
     let mut sums = begin::<S, R, V>(block, at);
+    let mut ahead = Ahead::new(block, [at, R], block.k_len / STRIDE);
     for k in 0..block.k_len {
+        if R > 1 && k % STRIDE == 0 {
+            ahead.step();
+            ask_for_rows(block, &rows, k);
+        }
         let mut w = [S::splat(0.0); V];
         for v in 0..V {
             w[v] = S::load(weights.add(v * S::LANES));
@@ -113,7 +133,12 @@ unsafe fn f16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: u
     let rows = row_pointers::<R>(block, at);
     let mut weights = block.weights.cast::<u16>();
     let mut sums = begin::<S, R, V>(block, at);
+    let mut ahead = Ahead::new(block, [at, R], block.k_len / STRIDE);
     for k in 0..block.k_len {
+        if R > 1 && k % STRIDE == 0 {
+            ahead.step();
+            ask_for_rows(block, &rows, k);
+        }
         let mut w = [S::splat(0.0); V];
         for v in 0..V {
             w[v] = S::load_f16(weights.add(v * S::LANES));
@@ -134,7 +159,12 @@ unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: 
     let rows = row_pointers::<R>(block, at);
     let mut weights = block.weights.cast::<i32>();
     let mut sums = begin::<S, R, V>(block, at);
+    let mut ahead = Ahead::new(block, [at, R], block.k_len / 2 / STRIDE);
     for pair in 0..block.k_len / 2 {
+        if R > 1 && pair % STRIDE == 0 {
+            ahead.step();
+            ask_for_rows(block, &rows, 2 * pair);
+        }
         let mut w = [S::splat(0.0); V];
         for v in 0..V {
             w[v] = S::bf16_low(S::load_i(weights.add(v * S::LANES)));
@@ -196,7 +226,12 @@ unsafe fn bf16_dot_tile<const R: usize, const V: usize>(block: &Block, at: usize
     }
     let mut weights = block.weights.cast::<i32>();
     let mut sums = begin::<V512, R, V>(block, at);
+    let mut ahead = Ahead::new(block, [at, R], block.k_len / 2 / STRIDE);
     for pair in 0..block.k_len.div_ceil(2) {
+        if R > 1 && pair % STRIDE == 0 {
+            ahead.step();
+            ask_for_rows(block, &rows, pair);
+        }
         let mut w = [V512::splat_i(0); V];
         for v in 0..V {
             w[v] = V512::load_i(weights.add(v * V512::LANES));

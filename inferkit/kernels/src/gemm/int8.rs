@@ -4,7 +4,7 @@
 //! between formats is where scales stand and whether there are minima; a constant says so at compile time.
 
 use super::activations::{SCALED_SUM_AT, START_AT, block_bytes, record_at};
-use super::tiles::{Block, for_tiles};
+use super::tiles::{Ahead, Block, for_tiles};
 use crate::simd::{Dot, Simd, int8_tiers};
 
 /// How the scales of a block of 32 k are stored, in front of its stream of quants.
@@ -20,7 +20,7 @@ pub(super) mod scales {
 }
 
 /// Bytes of scales for each row of a panel.
-const fn scale_bytes(kind: u8) -> usize {
+pub(super) const fn scale_bytes(kind: u8) -> usize {
     match kind {
         scales::HALF => 2,
         scales::HALF_MIN => 4,
@@ -72,19 +72,13 @@ unsafe fn tiles<D: Dot, const KIND: u8>(block: &Block) {
 unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize) {
     let lanes = D::V::LANES;
     let a_block = block_bytes(D::GROUP);
-    let mut rows = [std::ptr::null(); R];
-    for (r, row) in rows.iter_mut().enumerate() {
-        *row = block.rows.get(block.first + at + r).add(block.k_start / 32 * a_block);
-    }
-    let mut out = [[D::V::splat(0.0); 2]; R];
-    if block.k_start > 0 {
-        for r in 0..R {
-            out[r][0] = D::V::load(block.sums.add((at + r) * 2 * lanes));
-            out[r][1] = D::V::load(block.sums.add(((at + r) * 2 + 1) * lanes));
-        }
-    }
+    let (rows, mut out) = begin::<D, R>(block, at);
     let mut weights = block.weights;
+    let mut ahead = Ahead::new(block, [at, R], block.k_len / 32);
     for number in 0..block.k_len / 32 {
+        if R > 1 {
+            ahead.step();
+        }
         let a_at = number * a_block;
         let quants = weights.add(scale_bytes(KIND) * 2 * lanes);
         if KIND == scales::FULL_TWICE {
@@ -96,30 +90,58 @@ unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize)
                 quants,
                 a_at + record_at(D::GROUP) + START_AT + 4,
             );
-            add_scaled::<D, KIND, R>(&rows, a_at, &first, weights, &mut out);
+            add_scaled::<D, R>(&rows, a_at, &first, load_scales::<D, KIND>(weights), &mut out);
             let starts = a_at + record_at(D::GROUP) + START_AT + 8;
             let last = integer_sums::<D, R>(&rows, a_at, middle..2 * middle, quants, starts);
-            add_scaled::<D, KIND, R>(&rows, a_at, &last, weights.add(8 * lanes), &mut out);
+            let scales = load_scales::<D, KIND>(weights.add(8 * lanes));
+            add_scaled::<D, R>(&rows, a_at, &last, scales, &mut out);
         } else {
             let starts = a_at + record_at(D::GROUP) + START_AT;
             let sums = integer_sums::<D, R>(&rows, a_at, 0..32 * 4 / D::GROUP, quants, starts);
-            add_scaled::<D, KIND, R>(&rows, a_at, &sums, weights, &mut out);
+            add_scaled::<D, R>(&rows, a_at, &sums, load_scales::<D, KIND>(weights), &mut out);
             if KIND != scales::HALF {
-                add_minima::<D, KIND, R>(&rows, a_at, weights, &mut out);
+                add_minima::<D, R>(&rows, a_at, load_minima::<D, KIND>(weights), &mut out);
             }
         }
         weights = quants.add(32 * 2 * lanes);
     }
+    end::<D, R>(block, at, &out);
+}
+
+/// Integer sums of R rows by two vectors.
+pub(super) type Integers<D, const R: usize> = [[<<D as Dot>::V as Simd>::I; 2]; R];
+/// Float sums of R rows by two vectors.
+pub(super) type Floats<D, const R: usize> = [[<<D as Dot>::V as Simd>::F; 2]; R];
+/// Scales or minima of the rows of a panel.
+pub(super) type Scales<D> = [<<D as Dot>::V as Simd>::F; 2];
+
+/// The activations of each row of a tile from `k_start` on, and its sums so far.
+#[inline(always)]
+pub(super) unsafe fn begin<D: Dot, const R: usize>(block: &Block, at: usize) -> ([*const u8; R], Floats<D, R>) {
+    let lanes = D::V::LANES;
+    let mut rows = [std::ptr::null(); R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        let first = block.rows.get(block.first + at + r);
+        *row = first.add(block.k_start / 32 * block_bytes(D::GROUP));
+    }
+    let mut out = [[D::V::splat(0.0); 2]; R];
+    if block.k_start > 0 {
+        for r in 0..R {
+            out[r][0] = D::V::load(block.sums.add((at + r) * 2 * lanes));
+            out[r][1] = D::V::load(block.sums.add(((at + r) * 2 + 1) * lanes));
+        }
+    }
+    (rows, out)
+}
+
+#[inline(always)]
+pub(super) unsafe fn end<D: Dot, const R: usize>(block: &Block, at: usize, out: &Floats<D, R>) {
+    let lanes = D::V::LANES;
     for r in 0..R {
         D::V::store(block.sums.add((at + r) * 2 * lanes), out[r][0]);
         D::V::store(block.sums.add(((at + r) * 2 + 1) * lanes), out[r][1]);
     }
 }
-
-/// Integer sums of R rows by two vectors.
-type Integers<D, const R: usize> = [[<<D as Dot>::V as Simd>::I; 2]; R];
-/// Float sums of R rows by two vectors.
-type Floats<D, const R: usize> = [[<<D as Dot>::V as Simd>::F; 2]; R];
 
 /// Multiplies the bytes `range` of every row's block, four at a time, with the stream `quants`.
 #[inline(always)]
@@ -150,8 +172,9 @@ unsafe fn integer_sums<D: Dot, const R: usize>(
     sums
 }
 
+/// The scales at `p`, of the kind that stands there.
 #[inline(always)]
-unsafe fn load_scales<D: Dot, const KIND: u8>(p: *const u8) -> [<D::V as Simd>::F; 2] {
+pub(super) unsafe fn load_scales<D: Dot, const KIND: u8>(p: *const u8) -> Scales<D> {
     let lanes = D::V::LANES;
     if KIND == scales::HALF || KIND == scales::HALF_MIN {
         let p = p.cast::<u16>();
@@ -162,15 +185,21 @@ unsafe fn load_scales<D: Dot, const KIND: u8>(p: *const u8) -> [<D::V as Simd>::
     }
 }
 
+/// The minima behind the scales at `p`.
 #[inline(always)]
-unsafe fn add_scaled<D: Dot, const KIND: u8, const R: usize>(
+pub(super) unsafe fn load_minima<D: Dot, const KIND: u8>(p: *const u8) -> Scales<D> {
+    load_scales::<D, KIND>(p.add(scale_bytes(KIND) * D::V::LANES))
+}
+
+/// Adds the products of a block, of the rows' activations at `a_at`.
+#[inline(always)]
+pub(super) unsafe fn add_scaled<D: Dot, const R: usize>(
     rows: &[*const u8; R],
     a_at: usize,
     sums: &Integers<D, R>,
-    scales: *const u8,
+    scales: Scales<D>,
     out: &mut Floats<D, R>,
 ) {
-    let scales = load_scales::<D, KIND>(scales);
     for r in 0..R {
         let scale = rows[r].add(a_at + record_at(D::GROUP)).cast::<f32>().read_unaligned();
         let scale = D::V::splat(scale);
@@ -182,13 +211,12 @@ unsafe fn add_scaled<D: Dot, const KIND: u8, const R: usize>(
 
 /// The minimum of a weight's block meets the sum of the activations of that block.
 #[inline(always)]
-unsafe fn add_minima<D: Dot, const KIND: u8, const R: usize>(
+pub(super) unsafe fn add_minima<D: Dot, const R: usize>(
     rows: &[*const u8; R],
     a_at: usize,
-    scales: *const u8,
+    minima: Scales<D>,
     out: &mut Floats<D, R>,
 ) {
-    let minima = load_scales::<D, KIND>(scales.add(scale_bytes(KIND) * D::V::LANES));
     for r in 0..R {
         let sum = rows[r]
             .add(a_at + record_at(D::GROUP) + SCALED_SUM_AT)

@@ -1,10 +1,12 @@
 //! Work units of one or many products, and how one unit is computed.
 
+use std::mem::MaybeUninit;
+
 use super::activations::{Form, Prepared};
 use super::decode::{DECODED, Slice, decode};
 use super::epilogue::{Epilogue, Residual, Sums, write};
 use super::tiles::{Block, RowPointers};
-use super::{float, int8};
+use super::{float, int8, nibbles};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::weights::Kind;
@@ -96,18 +98,20 @@ fn row_block(job: &Job<'_>, panels: usize, threads: usize) -> usize {
 /// Computes one panel for `m` rows from position `first` on.
 fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m: usize) {
     let width = job.weight.layout().panel;
-    let mut sums = Scratch::floats(m * width);
-    multiply(prepared, job.weight, panel, &job.rows, (first, m), sums.as_f32_mut());
-    let up = job.up.map(|weight| {
+    let (mut small, mut large) = ([const { Small(MaybeUninit::uninit()) }; 2], [None, None]);
+    let ([small, small_up], [large, large_up]) = (&mut small, &mut large);
+    let sums = memory(small, large, m * width);
+    multiply(prepared, job.weight, panel, &job.rows, (first, m), sums);
+    let up = job.up.map_or(std::ptr::null(), |weight| {
         // Both weights of a pair are packed for one tier, but a panel of quants is narrower than one of numbers.
         assert_eq!(
             weight.layout().panel,
             width,
             "gate and up are both quantized or both not"
         );
-        let mut sums = Scratch::floats(m * width);
-        multiply(prepared, weight, panel, &job.rows, (first, m), sums.as_f32_mut());
-        sums
+        let sums = memory(small_up, large_up, m * width);
+        multiply(prepared, weight, panel, &job.rows, (first, m), sums);
+        sums.cast_const()
     });
     let column = panel * width;
     let residual = match &job.epilogue.residual {
@@ -124,8 +128,8 @@ fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m
             residual.0.add(first * residual.1 + column)
         };
         let block = Sums {
-            values: sums.as_ptr().cast(),
-            up: up.as_ref().map_or(std::ptr::null(), |sums| sums.as_ptr().cast()),
+            values: sums,
+            up,
             panel: width,
             m,
             columns: width.min(job.weight.n() - column),
@@ -145,37 +149,43 @@ fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m
     }
 }
 
+/// Sums of few rows stand on the stack: a panel of them takes less than a microsecond, and asking for working memory a tenth
+/// of one.
+#[repr(align(64))]
+struct Small(MaybeUninit<[f32; SMALL]>);
+
+const SMALL: usize = 1_024;
+
+/// Room for `len` sums.
+fn memory(small: &mut Small, large: &mut Option<Scratch>, len: usize) -> *mut f32 {
+    if len <= SMALL {
+        small.0.as_mut_ptr().cast()
+    } else {
+        large.insert(Scratch::floats(len)).as_f32_mut().as_mut_ptr()
+    }
+}
+
 /// A kernel for tiles.
 type Kernel = unsafe fn(Isa, &Block);
 
-/// Fills `sums` (`[m][panel]`) with the products of `m` rows and one panel, a slice of k at a time.
+/// Fills `sums` (`[m][panel]`, which must have that room) with the products of `m` rows and one panel, a slice of k at a time.
 fn multiply(
     prepared: &Prepared<'_>,
     weight: &PackedWeight,
     panel: usize,
     rows: &RowSet<'_>,
     (first, m): (usize, usize),
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
     let layout = weight.layout();
-    let (form, kernel, slice): (Form, Kernel, usize) = match (layout.kind, prepared.rounded, prepared.int8) {
-        (Kind::Bf16, Some(rounded), _) => (rounded, rounded_kernel(prepared.isa), 1024),
-        (Kind::F32, ..) => (prepared.plain, float::f32_block, 512),
-        (Kind::F16, ..) => (prepared.plain, float::f16_block, 512),
-        (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
-        (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
-        (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),
-        (Kind::Q4, _, Some(int8)) => (int8, int8::half_block, 512),
-        (Kind::Q4Min, _, Some(int8)) => (int8, int8::half_min_block, 512),
-        (Kind::Q4K | Kind::Q5K, _, Some(int8)) => (int8, int8::full_min_block, 512),
-        (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
-        (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
-    };
-    let packed = layout.is_quantized() && !matches!(layout.kind, Kind::Q8 | Kind::Q8Min);
-    let mut decoded = packed.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
+    // SAFETY: the weight was packed for this ISA, which is therefore available.
+    let few = unsafe { nibbles::most_rows(prepared.isa) };
+    let is_decoded = is_split(layout.kind) || (is_folded(layout.kind) && m > few);
+    let Method { form, kernel, slice } = method(prepared, layout.kind, is_decoded);
+    let mut decoded = is_decoded.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);
-    assert!(sums.len() >= m * layout.panel);
+    let looks_ahead = m >= SEVERAL && weight.bytes() > CACHED;
     // A slice lies within one run; the rows of the next run begin a gap further on.
     let (run, gap) = prepared.runs.map_or((weight.k(), 0), |runs| (runs.len, runs.gap));
     let mut k_start = 0;
@@ -185,15 +195,14 @@ fn multiply(
         let mut weights = source.as_ptr();
         if let Some(decoded) = &mut decoded {
             let target = decoded.as_bytes_mut().as_mut_ptr();
-            let (kind, bias, panel) = (layout.kind, layout.bias, layout.panel);
-            let blocks = k_len / values;
             let slice = Slice {
-                kind,
-                bias,
+                kind: layout.kind,
+                bias: layout.bias,
                 source: weights,
-                blocks,
-                panel,
+                blocks: k_len / values,
+                panel: layout.panel,
                 target,
+                looks_ahead: m < SEVERAL,
             };
             // SAFETY: `source` holds that many blocks of the panel, and the target has room for a whole slice. The
             // weight was packed for this ISA, which is therefore available.
@@ -214,13 +223,58 @@ fn multiply(
             k_len,
             weights,
             panel: layout.panel,
-            sums: sums.as_mut_ptr(),
+            sums,
+            next: (source.as_ptr_range().end, if looks_ahead { source.len() } else { 0 }),
         };
         // SAFETY: the form has every row that the set names and k values in each; the panel or its decoded slice holds k_len
         // values for each of its rows; `sums` holds m rows of a panel.
         unsafe { kernel(prepared.isa, &block) };
         k_start += k_len;
     }
+}
+
+/// Rows from which on a slice is multiplied for so long that the next one can be asked for meanwhile. A single row reads its
+/// weights as one stream, which the processor follows by itself.
+const SEVERAL: usize = 2;
+
+/// Bytes of a weight that stays in the second-level cache from one block of rows to the next.
+const CACHED: usize = 256 << 10;
+
+/// Whether a byte of such a weight holds two quants and nothing else is needed to widen them.
+fn is_folded(kind: Kind) -> bool {
+    matches!(kind, Kind::Q4 | Kind::Q4Min | Kind::Q4K)
+}
+
+/// Whether quants of such a weight are put together from two places.
+fn is_split(kind: Kind) -> bool {
+    matches!(kind, Kind::Q5K | Kind::Q6K)
+}
+
+/// How a weight is multiplied: with which form of the activations, by which kernel, how many k at a time.
+struct Method {
+    form: Form,
+    kernel: Kernel,
+    slice: usize,
+}
+
+fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
+    let (form, kernel, slice): (Form, Kernel, usize) = match (kind, prepared.rounded, prepared.int8) {
+        (Kind::Bf16, Some(rounded), _) => (rounded, rounded_kernel(prepared.isa), 1024),
+        (Kind::F32, ..) => (prepared.plain, float::f32_block, 512),
+        (Kind::F16, ..) => (prepared.plain, float::f16_block, 512),
+        (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
+        (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
+        (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),
+        (Kind::Q4, _, Some(int8)) if is_decoded => (int8, int8::half_block, 512),
+        (Kind::Q4, _, Some(int8)) => (int8, nibbles::short_block, 1024),
+        (Kind::Q4Min, _, Some(int8)) if is_decoded => (int8, int8::half_min_block, 512),
+        (Kind::Q4Min, _, Some(int8)) => (int8, nibbles::short_min_block, 1024),
+        (Kind::Q4K, _, Some(int8)) if !is_decoded => (int8, nibbles::long_block, 1024),
+        (Kind::Q4K | Kind::Q5K, _, Some(int8)) => (int8, int8::full_min_block, 512),
+        (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
+        (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
+    };
+    Method { form, kernel, slice }
 }
 
 /// The kernel for bfloat16 weights and rounded activations.

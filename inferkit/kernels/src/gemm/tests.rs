@@ -10,11 +10,13 @@ use crate::testing::Random;
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut};
 
 /// One format for each way weights are kept.
-const KINDS: [Format; 7] = [
+const KINDS: [Format; 9] = [
     Format::F32,
     Format::Bf16,
     Format::Q8_0,
     Format::Q5_1,
+    Format::Q4_0,
+    Format::Q4_1,
     Format::Q4K,
     Format::Q5K,
     Format::Q6K,

@@ -1,5 +1,7 @@
 //! How a block of rows is cut into tiles, and what a tile kernel is given.
 
+use crate::simd::prefetch_far;
+
 /// Where the rows of activations begin.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowPointers {
@@ -42,7 +44,55 @@ pub(super) struct Block {
     pub(super) panel: usize,
     /// Sums `[m][panel]`, continued unless `k_start` is zero.
     pub(super) sums: *mut f32,
+    /// Where the weights that are multiplied next stand in memory, and how many bytes of them to ask for meanwhile.
+    pub(super) next: (*const u8, usize),
 }
+
+/// A tile's share of the weights that are multiplied next.
+///
+/// A processor follows a stream by itself only while somebody reads it, and only the first tile of a block reads memory: the
+/// others find the slice in a cache. So that memory is never idle, each tile asks for a part of the next slice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    next: *const u8,
+    lines: usize,
+    lines_per_step: usize,
+}
+
+impl Ahead {
+    /// For the tile of `rows` rows from row `at` of the block on, which takes `steps` steps.
+    #[inline(always)]
+    pub(super) fn new(block: &Block, [at, rows]: [usize; 2], steps: usize) -> Self {
+        let lines = block.next.1 / LINE;
+        if lines == 0 {
+            return Self {
+                next: block.next.0,
+                lines: 0,
+                lines_per_step: 0,
+            };
+        }
+        let (first, end) = (lines * at / block.m, lines * (at + rows) / block.m);
+        Self {
+            next: block.next.0.wrapping_add(first * LINE),
+            lines: end - first,
+            lines_per_step: (end - first).div_ceil(steps.max(1)),
+        }
+    }
+
+    /// Asks for the part of one step. What lies beyond the weight does no harm.
+    #[inline(always)]
+    pub(super) fn step(&mut self) {
+        let lines = self.lines_per_step.min(self.lines);
+        for _ in 0..lines {
+            prefetch_far(self.next);
+            self.next = self.next.wrapping_add(LINE);
+        }
+        self.lines -= lines;
+    }
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Cuts `m` rows into the fewest tiles of at most `MAX` rows, as equal as possible: 8 rows are two tiles of 4, never 6 and 2.
 #[derive(Debug, Clone)]

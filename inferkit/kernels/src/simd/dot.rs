@@ -35,8 +35,22 @@ pub(crate) trait Dot: Copy {
     /// Consecutive k that one step covers.
     const GROUP: usize;
 
+    /// The most rows that multiply 4-bit weights without having them written out as bytes first; only where weights are stored
+    /// plus 128.
+    const NIBBLE_ROWS: usize = 0;
+
     /// `LANES * GROUP` weights, lane by lane.
     unsafe fn weights(p: *const u8) -> Self::W;
+    /// As many weights from the low nibbles of the bytes at `p`, and as many from the high ones: 0 to 15, nothing added.
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> [Self::W; 2] {
+        let mut halves = [[0_u8; 64]; 2];
+        for i in 0..Self::V::LANES * Self::GROUP {
+            let byte = *p.add(i);
+            (halves[0][i], halves[1][i]) = (byte & 15, byte >> 4);
+        }
+        [Self::weights(halves[0].as_ptr()), Self::weights(halves[1].as_ptr())]
+    }
     /// `GROUP` activations, four bytes, for every lane.
     unsafe fn activations(p: *const u8) -> Self::A;
     /// Adds the products of every lane to `sum`.
@@ -52,6 +66,7 @@ impl Dot for PortableDot {
     type W = [[u8; 4]; 8];
     type A = [i8; 4];
     const GROUP: usize = 4;
+    const NIBBLE_ROWS: usize = 3;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> Self::W {
@@ -83,10 +98,19 @@ impl Dot for Quad512 {
     type W = __m512i;
     type A = __m512i;
     const GROUP: usize = 4;
+    const NIBBLE_ROWS: usize = 12;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> __m512i {
         _mm512_loadu_si512(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> [__m512i; 2] {
+        let (both, nibble) = (_mm512_loadu_si512(p.cast()), _mm512_set1_epi8(15));
+        [
+            _mm512_and_si512(both, nibble),
+            _mm512_and_si512(_mm512_srli_epi16::<4>(both), nibble),
+        ]
     }
     #[inline(always)]
     unsafe fn activations(p: *const u8) -> __m512i {
@@ -109,10 +133,20 @@ impl Dot for Quad256 {
     type W = __m256i;
     type A = __m256i;
     const GROUP: usize = 4;
+    // Sixteen registers hold the sums of four rows and nothing else.
+    const NIBBLE_ROWS: usize = 3;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> __m256i {
         _mm256_loadu_si256(p.cast())
+    }
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> [__m256i; 2] {
+        let (both, nibble) = (_mm256_loadu_si256(p.cast()), _mm256_set1_epi8(15));
+        [
+            _mm256_and_si256(both, nibble),
+            _mm256_and_si256(_mm256_srli_epi16::<4>(both), nibble),
+        ]
     }
     #[inline(always)]
     unsafe fn activations(p: *const u8) -> __m256i {

@@ -2,9 +2,11 @@
 //!
 //! With channels last, the taps of one row of a window are one run of `taps * channels` consecutive values. A product reads
 //! its rows run by run from a copy of the map that has its zeros around it: nine times less to write than the matrix of all
-//! windows. Only where a run is too short to pay (one or a few channels) are windows copied out.
+//! windows. Only where a run is too short to pay (a few channels) are windows copied out; a single channel has a kernel of its
+//! own.
 
 use super::maps::{FeatureMaps, Window, clear_rest};
+use super::single_channel;
 use crate::aligned::SharedMut;
 use crate::gemm::{Source, Windows, gemm_windows, pad_map};
 use crate::scratch::Scratch;
@@ -63,6 +65,16 @@ impl Conv2d<'_> {
             "the output has the shape {shape:?}"
         );
         if out.is_empty() {
+            return;
+        }
+        if matches!(residual, Residual::None) && single_channel::fits(self) {
+            assert!(
+                self.bias.is_none_or(|bias| bias.len() == n),
+                "a bias has one value for each output"
+            );
+            let out = SharedMut::new(out);
+            single_channel::apply(pool, self, &x, shape, out);
+            clear_rest(&x, &self.window, shape, out);
             return;
         }
         let epilogue = Epilogue {

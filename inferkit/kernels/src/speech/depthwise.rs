@@ -78,6 +78,7 @@ unsafe fn convolve<S: Simd>(conv: &DepthwiseConv1d<'_>, x: &[f32], out: *mut f32
             rows: 0..1,
             columns,
             out: out.add(t * channels),
+            ahead: (std::ptr::null(), 0),
         };
         if t + TOGETHER <= frames.end && outputs.columns == (0..count) && last == (0..count) {
             several::<S>(&taps, &outputs);

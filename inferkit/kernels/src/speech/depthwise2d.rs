@@ -1,7 +1,10 @@
 //! Depthwise two-dimensional convolution: each channel with its own taps.
+//!
+//! There is little to compute, and a few channels of many pixels are no stream that the processor would follow: while a line of
+//! the output is computed, memory is asked for the rows that the next one needs.
 
 use super::maps::{FeatureMaps, Window, clear_rest};
-use super::taps::{Outputs, TOGETHER, Taps, several, single, taps_inside};
+use super::taps::{LINE, Outputs, TOGETHER, Taps, several, single, taps_inside};
 use crate::aligned::SharedMut;
 use crate::simd::{Simd, float_tiers};
 use crate::{Activation, Isa, Pool};
@@ -105,6 +108,13 @@ unsafe fn convolve<S: Simd>(line: &Line<'_>) {
     // The pixel of tap 0 may lie before the map: only the address of those that exist is read.
     let start = line.map.as_ptr().wrapping_add(top * width * channels);
     let start = start.wrapping_sub((padding[0] * width + padding[1]) * channels);
+    // Rows that the next line reads and this one does not.
+    let below = (top + taps[0]).saturating_sub(padding[0]).min(height);
+    let row_lines = stride[0].min(height - below) * width * channels / LINE;
+    let (below, share) = (
+        line.map.as_ptr().wrapping_add(below * width * channels),
+        row_lines.div_ceil(line.width.div_ceil(TOGETHER)),
+    );
     let mut column = 0;
     while column < line.width {
         let left = column * stride[1];
@@ -115,6 +125,7 @@ unsafe fn convolve<S: Simd>(line: &Line<'_>) {
             rows: taps_inside(top, padding[0], taps[0], height),
             columns,
             out: line.out.add(column * channels),
+            ahead: (below.wrapping_add(column / TOGETHER * share * LINE), share),
         };
         if column + TOGETHER <= line.width && outputs.columns == (0..taps[1]) && last == (0..taps[1]) {
             several::<S>(&all, &outputs);

@@ -10,6 +10,7 @@
 //!
 //! Gates stand in PyTorch's order: input, forget, cell, output.
 
+mod batch;
 mod single;
 
 use crate::denormals::FlushDenormals;
@@ -120,7 +121,7 @@ impl Lstm {
             Direction::Forward => number,
             Direction::Backward => steps - 1 - number,
         };
-        if batch == 1 && single::fits(&self.recurrent) {
+        if batch::fits(&self.recurrent) {
             let mut all = single::Steps {
                 recurrent: &self.recurrent,
                 gates: projected.as_mut_ptr(),
@@ -129,9 +130,17 @@ impl Lstm {
                 out: out.as_mut_ptr(),
                 out_width,
             };
-            // SAFETY: `projected` holds four gates of `hidden` values for each step, and `out` a row of as many; both were
-            // checked above. The weight has four rows for each hidden value, in whole groups of panels. Its ISA exists.
-            unsafe { single::take_steps(self.recurrent.isa(), &mut all, &mut (0..steps).map(order)) };
+            let (isa, mut numbers) = (self.recurrent.isa(), (0..steps).map(order));
+            // SAFETY: `projected` holds four gates of `hidden` values for each step and sequence, and `out` a row of as many;
+            // both were checked above. The weight has four rows for each hidden value, in whole panels, or groups of panels
+            // for a single sequence. Its ISA exists.
+            unsafe {
+                if batch == 1 && single::fits(&self.recurrent) {
+                    single::take_steps(isa, &mut all, &mut numbers);
+                } else {
+                    batch::take_steps(isa, &mut all, &mut numbers);
+                }
+            }
             return;
         }
         // One thread: a step is far shorter than it takes to wake a second.

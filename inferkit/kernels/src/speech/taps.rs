@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use crate::Activation;
 use crate::gemm::activate;
-use crate::simd::Simd;
+use crate::simd::{Simd, prefetch_far};
 
 /// A convolution's weights, and how its input lies in memory. Distances are in values.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,12 @@ pub(super) struct Outputs {
     /// Taps of a row that meet it.
     pub(super) columns: Range<usize>,
     pub(super) out: *mut f32,
+    /// What is read later, and how many cache lines of it to ask for meanwhile.
+    pub(super) ahead: (*const f32, usize),
 }
+
+/// Values of a cache line.
+pub(super) const LINE: usize = 16;
 
 /// Outputs that are computed together.
 pub(super) const TOGETHER: usize = 4;
@@ -47,7 +52,13 @@ pub(super) const TOGETHER: usize = 4;
 pub(super) unsafe fn several<S: Simd>(taps: &Taps<'_>, outputs: &Outputs) {
     let channels = taps.bias.len();
     let mut channel = 0;
+    let (mut ahead, lines) = outputs.ahead;
+    let lines = lines.div_ceil((channels / (2 * S::LANES)).max(1));
     while channel + 2 * S::LANES <= channels {
+        for _ in 0..lines {
+            prefetch_far(ahead);
+            ahead = ahead.wrapping_add(LINE);
+        }
         tile::<S, TOGETHER, 2>(taps, outputs, channel);
         channel += 2 * S::LANES;
     }

@@ -161,12 +161,24 @@ fn an_lstm_follows_its_equations_in_both_directions() {
 
 #[test]
 fn sequences_of_a_batch_are_what_they_are_alone() {
-    let (steps, hidden, batch) = (12, 128, 9);
+    // Groups of panels, panels that are no group, and half a panel.
+    for (hidden, format) in [
+        (128, Format::F32),
+        (128, Format::F32AsBf16),
+        (48, Format::F32),
+        (24, Format::F32),
+    ] {
+        check_sequences(hidden, format);
+    }
+}
+
+fn check_sequences(hidden: usize, format: Format) {
+    let (steps, batch) = (12, 9);
     let mut random = Random::new(83);
     let recurrent: Vec<f32> = random.floats(4 * hidden * hidden).iter().map(|x| 0.1 * x).collect();
     let inputs = random.floats(steps * batch * 4 * hidden);
     for isa in Isa::available() {
-        let lstm = Lstm::pack(&Pool::new(1), isa, Format::F32AsBf16, hidden, &bytes(&recurrent)).unwrap();
+        let lstm = Lstm::pack(&Pool::new(1), isa, format, hidden, &bytes(&recurrent)).unwrap();
         let mut together = vec![f32::NAN; steps * batch * hidden];
         let mut state = LstmState::new(batch, hidden);
         lstm.run(
@@ -197,7 +209,7 @@ fn sequences_of_a_batch_are_what_they_are_alone() {
             );
             assert!(
                 same_bits(&out, &of_row(&together, hidden)),
-                "{}, sequence {row}",
+                "{}, {format:?}, hidden {hidden}, sequence {row}",
                 isa.tier()
             );
         }

@@ -1,18 +1,18 @@
 //! All steps of a single sequence in one call.
 //!
 //! With one row, a tile of one panel is a few chains of dependent multiply-adds, and their latency is all the time there is.
-//! Here several panels are multiplied side by side, so that eight chains are open at once. Each chain is the one that the
-//! product of a batch has: the results are the same, bit for bit.
+//! Here several panels are multiplied side by side, so that eight or sixteen chains are open at once. Each chain is the one
+//! that the product of a batch has: the results are the same, bit for bit.
 
 use super::gate;
 use crate::PackedWeight;
 use crate::simd::{Simd, float_tiers};
 use crate::weights::Kind;
 
-/// Where a sequence's steps lie.
+/// Where the steps of one or several sequences lie.
 pub(super) struct Steps<'a> {
     pub(super) recurrent: &'a PackedWeight,
-    /// `[steps][4 * hidden]`: products of the inputs, to which those of the hidden state are added.
+    /// `[steps][sequences][4 * hidden]`: products of the inputs, to which those of the hidden state are added.
     pub(super) gates: *mut f32,
     pub(super) hidden: &'a mut [f32],
     pub(super) cell: &'a mut [f32],
@@ -20,9 +20,6 @@ pub(super) struct Steps<'a> {
     pub(super) out: *mut f32,
     pub(super) out_width: usize,
 }
-
-/// Sums that are computed side by side.
-const CHAINS: usize = 8;
 
 /// Whether the weight has whole groups of panels, and whole pairs where it is bfloat16.
 pub(super) fn fits(weight: &PackedWeight) -> bool {
@@ -47,7 +44,10 @@ unsafe fn steps_of<S: Simd>(steps: &mut Steps<'_>, numbers: &mut dyn Iterator<It
     let hidden = steps.hidden.len();
     for number in numbers {
         let gates = steps.gates.add(number * 4 * hidden);
-        if S::LANES == 16 {
+        // Two multiply-adds begin in each cycle and take four: eight chains are the least, twice as many leave some slack.
+        if S::LANES == 16 && steps.recurrent.panels().is_multiple_of(4) {
+            add_products::<S, 4, 4>(steps.recurrent, steps.hidden.as_ptr(), gates);
+        } else if S::LANES == 16 {
             add_products::<S, 2, 4>(steps.recurrent, steps.hidden.as_ptr(), gates);
         } else {
             add_products::<S, 4, 2>(steps.recurrent, steps.hidden.as_ptr(), gates);
@@ -65,7 +65,6 @@ unsafe fn add_products<S: Simd, const P: usize, const V: usize>(
     hidden: *const f32,
     gates: *mut f32,
 ) {
-    const { assert!(P * V == CHAINS) };
     let width = V * S::LANES;
     let is_bf16 = weight.layout().kind == Kind::Bf16;
     for group in 0..weight.n() / (P * width) {

@@ -166,6 +166,35 @@ fn by_hand_a_sum_of_neighbours() {
 }
 
 #[test]
+fn one_channel_gives_the_sums_of_the_product_bit_for_bit() {
+    let pool = Pool::new(2);
+    for isa in Isa::available() {
+        for (window, n) in [(Window::three([2, 2]), 19), (Window::three([1, 1]), 70), (WIDE, 130)] {
+            let mut random = Random::new(93);
+            let (shape, k) = ([2, 9, 17, 1], window.taps[0] * window.taps[1]);
+            let weight = PackedWeight::pack(&pool, isa, Format::F32, [n, k], &bytes(&random.floats(n * k))).unwrap();
+            let (bias, values) = (random.floats(n), Guarded::new(&random.floats(2 * 9 * 17)));
+            let conv = Conv2d {
+                weight: &weight,
+                bias: Some(&bias),
+                channels: 1,
+                window,
+                activation: Activation::Silu,
+            };
+            let x = FeatureMaps::new(&values, shape).with_heights(&[9, 6]);
+            let size = conv.shape_out(shape).iter().product();
+            let (mut alone, mut product) = (Guarded::new(&vec![f32::NAN; size]), vec![f32::NAN; size]);
+            conv.apply(&pool, Precision::F32, x, Residual::None, &mut alone);
+            // A residual of zeros keeps the sums and takes the other way.
+            let zeros = vec![0.0; size];
+            let zeros = Residual::Rows(Rows::new(&zeros, n));
+            conv.apply(&pool, Precision::F32, x, zeros, &mut product);
+            assert!(same_bits(&alone, &product), "{}, {n} outputs", isa.tier());
+        }
+    }
+}
+
+#[test]
 fn a_map_of_a_batch_is_what_it_is_alone_on_any_number_of_threads() {
     let (shape, window, n) = ([3, 11, 9, 16], Window::three([2, 2]), 70);
     let mut random = Random::new(91);
