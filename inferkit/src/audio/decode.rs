@@ -18,7 +18,6 @@ use super::Recording;
 use super::ResamplingFilter;
 use super::codec::Decoder;
 use super::edit_list;
-use super::edit_list::Edit;
 use super::fault;
 use super::sink::Sink;
 use super::source::ReadFault;
