@@ -4,6 +4,7 @@
 //! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
 //! Unloading is not a method: dropping the [`Loaded`] frees everything.
 
+pub(crate) mod engine;
 mod health;
 mod loaded;
 

@@ -8,10 +8,10 @@
 
 mod files;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
 use crate::diarization::clustering::SpeakerBounds;
 use crate::diarization::engine::Diarize;
@@ -131,20 +131,17 @@ impl ModelWrapper for PyannoteDiarizationModel {
         let (config, parts) = files::located(&self.source, &self.hub)?;
         let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
         job.check()?;
-        let (tell, told) = oneshot::channel();
         let name = device.name().to_owned();
         let build = move || {
             let pipeline = Pipeline::load(&config, &parts, &device)?;
-            // Nobody listens if the load was given up.
-            let _ = tell.send(pipeline.bytes());
-            Ok(pipeline)
+            let bytes = pipeline.bytes();
+            Ok((pipeline, bytes))
         };
-        let engine = Engine::start(self.engine_config(), build).await?;
-        let bytes = told
-            .await
-            .map_err(|_| Error::internal("a pipeline was loaded and told nothing"))?;
+        let (engine, bytes) = Engine::start(self.engine_config(), build).await?;
         let memory = MemoryUse::new(bytes as u64, 0);
-        Ok(Loaded::new(name, "f32", memory).with_diarization(std::sync::Arc::new(engine)))
+        Ok(Loaded::new(name, "f32", memory)
+            .with_health(engine.health())
+            .with_diarization(Arc::new(engine)))
     }
 }
 

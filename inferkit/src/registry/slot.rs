@@ -367,9 +367,10 @@ impl Core {
             loaded_at: self.serving.as_ref().map(|serving| serving.since),
             last_used_at: self.last_used.1,
             active_requests: self.leases,
-            queued_requests: loaded
+            queued_requests: loaded.and_then(|loaded| loaded.queue()).map(|queue| queue.waiting),
+            tokens_per_second: loaded
                 .and_then(|loaded| loaded.chat.as_ref())
-                .map(|chat| chat.queue().waiting),
+                .and_then(|chat| chat.tokens_per_second()),
             operation: self.running.as_ref().map(|running| running.entry.borrow().id.clone()),
             error: self.error.clone(),
         }

@@ -75,6 +75,8 @@ pub struct ModelStatus {
     /// The operation that is running, by its id.
     pub operation: Option<String>,
     /// Why the last operation did not succeed.
+    /// Tokens produced a second of late, while a model is loaded that tells.
+    pub tokens_per_second: Option<f64>,
     pub error: Option<ErrorReport>,
 }
 

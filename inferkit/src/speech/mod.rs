@@ -1,8 +1,6 @@
 //! Speech recognition and translation: Canary and Whisper.
 
 mod canary;
-mod line;
-mod stream;
 mod whisper;
 
 pub use canary::CanaryAsrModel;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::task::ChatModel;
 use crate::task::DiarizationModel;
 use crate::task::EmbeddingModel;
+use crate::task::QueueDepth;
 use crate::task::TranscriptionModel;
 use crate::wrapper::Health;
 
@@ -48,6 +49,19 @@ impl Loaded {
             transcription: None,
             diarization: None,
         }
+    }
+
+    /// How many requests it works on and how many wait, for all that it offers together; `None` if nothing of it tells.
+    pub(crate) fn queue(&self) -> Option<QueueDepth> {
+        let depths = [
+            self.chat.as_ref().map(|chat| chat.queue()),
+            self.transcription.as_ref().and_then(|model| model.queue()),
+            self.diarization.as_ref().and_then(|model| model.queue()),
+        ];
+        let together = |sum: QueueDepth, depth: QueueDepth| {
+            QueueDepth::new(sum.running + depth.running, sum.waiting + depth.waiting)
+        };
+        depths.into_iter().flatten().reduce(together)
     }
 
     /// Watches `health`, of which the model's own threads keep clones: once they say that the model can

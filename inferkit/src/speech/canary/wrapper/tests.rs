@@ -283,6 +283,9 @@ async fn a_full_line_refuses_and_a_dropped_stream_makes_room() {
         }
     };
     assert_eq!((error.code(), streams.len()), ("queue_full", 17));
+    // Who leaves the line makes room at once, whatever is computed.
+    drop(streams.pop());
+    streams.push(model.transcribe(request.clone()).await.unwrap());
     drop(streams);
     // Recordings that nobody reads end before the next step; then there is room again.
     let mut refused = 0;
