@@ -134,6 +134,23 @@ pub struct MemoryUse {
     pub cache_bytes: u64,
 }
 
+/// Memory that a load is thought to take, weights and cache together, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryRange {
+    /// The least.
+    pub low_bytes: u64,
+    /// The most.
+    pub high_bytes: u64,
+}
+
+impl MemoryRange {
+    /// From `low` to `high`, in bytes.
+    pub const fn new(low_bytes: u64, high_bytes: u64) -> Self {
+        Self { low_bytes, high_bytes }
+    }
+}
+
 impl MemoryUse {
     /// Weights and cache, in bytes.
     pub const fn new(weights_bytes: u64, cache_bytes: u64) -> Self {
