@@ -41,7 +41,8 @@ fn recording(path: &str, minutes: usize) -> Result<Samples> {
     });
     let options = DecodeOptions::default().with_filter(ResamplingFilter::Sinc);
     let once = audio::decode(file, &options, &Job::new())?.samples;
-    Ok(once.iter().copied().cycle().take(minutes * MINUTE).collect())
+    let samples: Vec<f32> = once.iter().copied().cycle().take(minutes * MINUTE).collect();
+    Ok(samples.into())
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::io::Seek;
+use std::sync::Arc;
 
 use symphonia::core::common::Limit;
 use symphonia::core::errors::Error as Fault;
@@ -26,10 +27,13 @@ use super::source::Source;
 use crate::error::Error;
 use crate::error::Result;
 use crate::job::Job;
-
 use crate::panics::contain;
+
 /// Most bytes of tags, and of pictures, that are kept while a file is read.
 const MAX_METADATA_BYTES: usize = 1 << 20;
+
+/// How far ahead of the samples a meter is asked.
+const METERED_BYTES: u64 = 1 << 20;
 
 /// Most changes of the sampling rate within a file. Each costs a filter, and radio recordings have one or two.
 const MAX_RATE_CHANGES: usize = 8;
@@ -43,7 +47,7 @@ const MAX_RATE_CHANGES: usize = 8;
 /// # Errors
 /// [`Error::InvalidRequest`] with the code `invalid_audio` for what is no recording or holds values that are no
 /// numbers, `audio_too_long` beyond [`DecodeOptions::max_seconds`], `invalid_value` for a channel that is not there;
-/// [`Error::Unavailable`] with `cancelled`; [`Error::Internal`] if `source` itself cannot be read.
+/// [`Error::Unavailable`] with `cancelled`; those of [`DecodeOptions::meter`]; [`Error::Internal`] if `source` itself cannot be read.
 pub fn decode(
     source: impl Read + Seek + Send + Sync + 'static,
     options: &DecodeOptions,
@@ -63,10 +67,6 @@ pub fn decode(
     decoded
 }
 
-fn decode_stream(
-    stream: MediaSourceStream<'static>,
-    options: &DecodeOptions,
-    job: &Job,
 /// The error about a file in which a decoder panicked.
 ///
 /// The crates behind it (`symphonia`, `ropus`: above 100,000 lines of bit readers) count in places that a damaged file
@@ -78,6 +78,10 @@ fn broken(reason: &str) -> Error {
     fault::invalid("the recording is damaged in a way that breaks its decoder; encode it again")
 }
 
+fn decode_stream(
+    stream: MediaSourceStream<'static>,
+    options: &DecodeOptions,
+    job: &Job,
     read_fault: &ReadFault,
 ) -> Result<Recording> {
     let limits = MetadataOptions::default()
@@ -147,6 +151,7 @@ fn decode_section(
 /// Takes what is decoded, mixes it, brings it to 16 kHz and counts it.
 struct Sink<'a> {
     options: &'a DecodeOptions,
+    metered_bytes: u64,
     max_samples: usize,
     source: Option<Format>,
     current: Option<(u32, Resampler)>,
@@ -166,6 +171,7 @@ impl<'a> Sink<'a> {
         let max_samples = max_samples as usize;
         Self {
             options,
+            metered_bytes: 0,
             max_samples,
             source: None,
             current: None,
@@ -214,9 +220,14 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    fn check_length(&self) -> Result<()> {
+    fn check_length(&mut self) -> Result<()> {
         if self.samples.len() > self.max_samples {
             return Err(fault::too_long(self.options.max_seconds));
+        }
+        let bytes = (self.samples.len() as u64).saturating_mul(4);
+        if let Some(meter) = self.options.meter.as_ref().filter(|_| bytes > self.metered_bytes) {
+            self.metered_bytes = bytes.saturating_add(METERED_BYTES);
+            meter.ask(self.metered_bytes)?;
         }
         Ok(())
     }
@@ -232,9 +243,11 @@ impl<'a> Sink<'a> {
         if let Some(cause) = last_fault {
             tracing::debug!(%cause, "a part of the recording was damaged and is left out");
         }
+        // Growing by doubling leaves up to as much again unused.
+        self.samples.shrink_to_fit();
         Ok(Recording {
             duration_seconds: self.samples.len() as f64 / f64::from(SAMPLE_RATE),
-            samples: self.samples.into(),
+            samples: Arc::new(self.samples),
             source_sample_rate: rate,
             channels,
         })

@@ -30,6 +30,7 @@ mod tests;
 pub use decode::decode;
 pub use peaks::peaks;
 pub use recording::DecodeOptions;
+pub use recording::Meter;
 pub use recording::Recording;
 pub use recording::ResamplingFilter;
 pub use recording::SAMPLE_RATE;

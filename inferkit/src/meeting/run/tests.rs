@@ -74,7 +74,7 @@ fn heard() -> Vec<DiarizationEvent> {
 }
 
 fn request() -> MeetingRequest {
-    MeetingRequest::new(Arc::from([0.0; 8]))
+    MeetingRequest::new(vec![0.0; 8].into())
 }
 
 async fn run(transcript: &[TranscriptionEvent], turns: &[DiarizationEvent]) -> Vec<Result<MeetingEvent>> {

@@ -58,7 +58,7 @@ async fn text(model: &Arc<dyn TranscriptionModel>, request: TranscriptionRequest
         .join(" ")
 }
 
-fn request(samples: &Arc<[f32]>, spoken: &str, written: &str) -> TranscriptionRequest {
+fn request(samples: &Arc<Vec<f32>>, spoken: &str, written: &str) -> TranscriptionRequest {
     TranscriptionRequest {
         language: Some(spoken.to_owned()),
         target_language: Some(written.to_owned()),
@@ -225,7 +225,7 @@ async fn what_a_model_can_do_is_told_and_nothing_else_is_taken() {
     assert_eq!(capabilities.languages, ["en", "fr"]);
     assert!(capabilities.translations.contains(&("fr".to_owned(), "en".to_owned())));
     assert!(capabilities.punctuation_switch && capabilities.inverse_text_normalisation_switch);
-    let samples: Arc<[f32]> = vec![0.0; 16_000].into();
+    let samples: Arc<Vec<f32>> = vec![0.0; 16_000].into();
     for (spoken, written) in [("xx", "en"), ("en", "ru")] {
         let error = model
             .transcribe(request(&samples, spoken, written))
