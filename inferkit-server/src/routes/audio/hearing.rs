@@ -12,7 +12,7 @@ use inferkit::audio::ResamplingFilter;
 
 use super::decoding::decoded;
 use super::speakers::SpeakerBounds;
-use super::steps::Step;
+use super::steps::Steps;
 use super::steps::steps;
 use super::wishes::Wishes;
 use crate::app::App;
@@ -34,7 +34,7 @@ pub(crate) struct Hearing {
 /// A transcription that runs.
 pub(crate) struct Heard {
     pub(crate) recording: Recording,
-    pub(crate) steps: BoxStream<'static, Result<Step>>,
+    pub(crate) steps: Steps,
 }
 
 /// Decodes `file` while the models are brought up, then hands them the recording.

@@ -31,6 +31,7 @@ pub(crate) use speakers::by_appearance;
 pub(crate) use steps::Step;
 pub(crate) use transcript::Spoken;
 pub(crate) use transcript::SpokenWord;
+pub(crate) use steps::Steps;
 pub(crate) use transcript::Transcript;
 pub(crate) use transcript::gathered;
 pub(crate) use wishes::Wishes;

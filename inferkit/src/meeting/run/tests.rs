@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 
 use super::*;
-use crate::task::DiarizationStream;
 use crate::task::SpeakerTurn;
 use crate::task::TranscriptionCapabilities;
-use crate::task::TranscriptionStream;
 use crate::task::Word;
 
 /// A model that plays back what it holds, and refuses when it holds nothing.
