@@ -7,11 +7,13 @@ use inferkit::Error;
 use inferkit::Job;
 use inferkit::Result;
 use inferkit::audio::DecodeOptions;
+use inferkit::audio::Meter;
 use inferkit::audio::Recording;
 use inferkit::audio::ResamplingFilter;
 use inferkit::audio::decode;
 use tokio::sync::Semaphore;
 
+use super::memory::Room;
 use crate::app::App;
 
 /// Cancels the job when nobody waits for it any more.
@@ -30,20 +32,24 @@ pub(crate) fn places() -> Arc<Semaphore> {
 }
 
 /// Decodes `file`; `channel` is the one to take in place of the average, `filter` brings other rates to 16 kHz.
+/// The samples take `room`, which has to be kept as long as they are.
 ///
 /// # Errors
-/// Those of [`decode`].
+/// Those of [`decode`] and [`Room::hold`].
 pub(crate) async fn decoded(
     app: &App,
     file: File,
     channel: Option<usize>,
     filter: ResamplingFilter,
+    room: &Room,
 ) -> Result<Recording> {
     let place = app.decodings.clone().acquire_owned().await;
     let place = place.map_err(|_| Error::internal("the places for decoding were closed"))?;
     let mut options = DecodeOptions::default().with_max_seconds(app.config.limits.max_audio_seconds.as_secs_f64());
     options.channel = channel;
     options.filter = filter;
+    let room = room.clone();
+    options.meter = Some(Meter::new(move |bytes| room.hold(bytes)));
     let job = Job::new();
     let waiting = CancelOnDrop(job.clone());
     let work = tokio::task::spawn_blocking(move || {

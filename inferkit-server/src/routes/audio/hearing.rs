@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
 use inferkit::Lease;
 use inferkit::ModelHandle;
 use inferkit::Result;
@@ -17,6 +16,7 @@ use super::steps::steps;
 use super::wishes::Wishes;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::routes::holding;
 use crate::routes::until_ended;
 
 /// A transcription to be done.
@@ -59,8 +59,9 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         let lease = handle.ensure_loaded_within(patience).await.map_err(of_diarizer)?;
         Ok::<_, ApiError>(Some((lease, bounds)))
     };
+    let room = app.recordings.room();
     let recording = async {
-        decoded(app, file, channel, ResamplingFilter::Steep)
+        decoded(app, file, channel, ResamplingFilter::Steep, &room)
             .await
             .map_err(ApiError::from)
     };
@@ -79,7 +80,7 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         Some((lease, bounds)) => Some(found_speakers(lease, bounds, &recording).await.map_err(of_diarizer)?),
         None => None,
     };
-    let steps = steps(speech, speakers, recording.duration_seconds);
+    let steps = holding(steps(speech, speakers, recording.duration_seconds), room);
     Ok(Heard { recording, steps })
 }
 

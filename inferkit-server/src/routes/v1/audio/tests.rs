@@ -206,6 +206,24 @@ async fn what_is_too_long_or_too_large_is_refused() {
 
 #[tokio::test]
 async fn another_kind_of_body_is_told_what_is_wanted() {
+#[tokio::test]
+async fn recordings_share_a_bound_of_memory_and_come_back_when_there_is_room() {
+    let app = audio_app("[limits]\nmax_audio_memory = \"8MiB\"\n").await;
+    let client = testing::client(&app);
+    let others = app.recordings.room();
+    others.hold(8 << 20).unwrap();
+    let response = client.post(TRANSCRIPTIONS).multipart(form(&[])).send().await;
+    response.assert_header("retry-after", "5");
+    let (status, body) = testing::json(response).await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("insufficient_memory")));
+    drop(others);
+    for _ in 0..3 {
+        let response = client.post(TRANSCRIPTIONS).multipart(form(&[])).send().await;
+        response.assert_status_is_ok();
+    }
+    app.recordings.room().hold(8 << 20).unwrap();
+}
+
     let client = testing::client(&audio_app("").await);
     let response = client
         .post(TRANSCRIPTIONS)
