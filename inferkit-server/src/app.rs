@@ -42,6 +42,8 @@ pub struct App {
     pub(crate) event_streams: Arc<Semaphore>,
     /// A place for each recording that is decoded at the same time.
     pub(crate) decodings: Arc<Semaphore>,
+    /// Memory for all recordings that are decoded.
+    pub(crate) recordings: routes::audio::RecordingMemory,
 }
 
 /// Streams of events that may be open at a time.
@@ -65,6 +67,7 @@ impl App {
     /// A server with models of the caller's own.
     pub fn with_registry(config: Config, registry: ModelRegistry, platform: Platform) -> Arc<Self> {
         let door = Arc::new(door(&config));
+        let recordings = routes::audio::RecordingMemory::new(config.limits.max_audio_memory);
         Arc::new(Self {
             config,
             registry,
@@ -73,6 +76,7 @@ impl App {
             events: Arc::default(),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
             decodings: routes::audio::places(),
+            recordings,
         })
     }
 

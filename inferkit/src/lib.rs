@@ -95,6 +95,7 @@ pub use wrapper::Health;
 pub use wrapper::Job;
 pub use wrapper::LoadOptions;
 pub use wrapper::Loaded;
+pub use wrapper::MemoryRange;
 pub use wrapper::MemoryUse;
 pub use wrapper::ModelFile;
 pub use wrapper::ModelInfo;

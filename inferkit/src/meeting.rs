@@ -5,7 +5,7 @@
 //!          └─▶ diarization ───▶ turns ───────────┘
 //! ```
 //!
-//! Both models work at the same time ([`transcribe_meeting`]); how words find their speakers is the rule of [`attribute`].
+//! Both models work at the same time ([`transcribe_meeting`], or [`join_meeting`] where they were asked already); how words find their speakers is the rule of [`attribute`].
 //!
 //! **Invariant:** nothing here knows which models the two are.
 
@@ -21,6 +21,7 @@ pub use run::Meeting;
 pub use run::MeetingEvent;
 pub use run::MeetingRequest;
 pub use run::MeetingStream;
+pub use run::join_meeting;
 pub use run::transcribe_meeting;
 pub use subtitles::Cue;
 pub use subtitles::to_srt;

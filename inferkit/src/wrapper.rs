@@ -4,13 +4,16 @@
 //! no state of its own: the registry drives the life cycle, so that no wrapper can report wrongly.
 //! Unloading is not a method: dropping the [`Loaded`] frees everything.
 
+pub(crate) mod engine;
 mod health;
 mod loaded;
+mod origin;
 
 use async_trait::async_trait;
 
 use crate::error::Result;
 use crate::hub::Source;
+use crate::nn::Device;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::nn::Threads;
@@ -23,7 +26,12 @@ pub use crate::job::Job;
 pub use crate::job::Progress;
 pub use health::Health;
 pub use loaded::Loaded;
+pub use loaded::MemoryRange;
 pub use loaded::MemoryUse;
+
+pub(crate) use origin::Origin;
+pub(crate) use origin::not_downloaded;
+pub(crate) use origin::weights_bytes;
 
 /// A model that a registry can download and load.
 ///
@@ -45,6 +53,14 @@ pub trait ModelWrapper: Send + Sync + 'static {
     /// and for files that cannot be read, which a load will tell. Asked only while the files are complete.
     /// Reads as little of the disk as it can, never the network.
     fn max_model_len(&self) -> Option<usize> {
+        None
+    }
+
+    /// The memory that a load is thought to take, by what the files say; `None` where that is not known. Asked only
+    /// while the files are complete, which `files` tells. Reads as little of the disk as it can, never the network,
+    /// and opens no device.
+    fn memory_range(&self, files: &FileInventory) -> Option<MemoryRange> {
+        let _ = files;
         None
     }
 
@@ -112,6 +128,14 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// Begins a load: opens the device that is asked for here, or else the `configured` one.
+    ///
+    /// # Errors
+    /// When the device is not there.
+    pub(crate) fn open_device(&self, configured: DevicePreference) -> Result<Device> {
+        Device::open_on(self.device.unwrap_or(configured), self.threads.as_ref())
+    }
+
     /// Loads on `device`.
     #[must_use]
     pub fn with_device(self, device: DevicePreference) -> Self {

@@ -142,6 +142,12 @@ pub(crate) static KEYS: &[Key] = &[
         "longest recording",
     ),
     key(
+        "limits.max_audio_memory",
+        Kind::Size,
+        "2147483648",
+        "all decoded recordings together, at 64 KB a second",
+    ),
+    key(
         "limits.max_connections",
         Kind::Integer(1, 1_000_000),
         "1024",

@@ -95,6 +95,8 @@ pub struct Limits {
     pub max_audio_bytes: u64,
     /// Longest recording.
     pub max_audio_seconds: Duration,
+    /// Bytes of all decoded recordings together.
+    pub max_audio_memory: u64,
     /// Open connections.
     pub max_connections: usize,
     /// Time for a head to arrive.
@@ -300,6 +302,7 @@ fn limits(reader: &Reader<'_>) -> Limits {
         max_json_bytes: reader.whole("limits.max_json_bytes").unwrap_or_default(),
         max_audio_bytes: reader.whole("limits.max_audio_bytes").unwrap_or_default(),
         max_audio_seconds: reader.duration("limits.max_audio_seconds"),
+        max_audio_memory: reader.whole("limits.max_audio_memory").unwrap_or_default(),
         max_connections: reader.count("limits.max_connections").unwrap_or_default(),
         head_timeout: reader.duration("limits.head_timeout"),
         idle_timeout: reader.duration("limits.idle_timeout"),

@@ -1,8 +1,11 @@
 //! The front: everything that happens to a request before and after its handler, in one place.
 
 use std::borrow::Cow;
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,6 +25,8 @@ use poem::http::Method;
 use poem::http::Version;
 use poem::http::header;
 use tokio::time::Instant;
+use tokio::time::Sleep;
+use tokio::time::sleep_until;
 use tracing::Instrument;
 
 use crate::body::BodyFault;
@@ -90,11 +95,11 @@ impl<E: Endpoint> Front<E> {
     async fn answer(&self, mut request: Request) -> Response {
         join_model_name(&mut request);
         let found = find(request.method(), request.uri().path());
-        let (template, deadline, body) = match &found {
+        let (template, (deadline, for_recording), body) = match &found {
             Found::Route(route) => (route.path, self.deadline(route), route.body),
-            Found::WrongMethod(_) | Found::Nothing => (OTHER, None, BodyKind::None),
+            Found::WrongMethod(_) | Found::Nothing => (OTHER, (None, Duration::ZERO), BodyKind::None),
         };
-        let notes = Notes::new(request_id(&request), self.door.reject_unknown).with_deadline(deadline);
+        let notes = Notes::new(request_id(&request), self.door.reject_unknown).with_deadline(deadline, for_recording);
         let record = Record::open(self.door.traffic.clone(), &request, template, notes.clone());
         let head = Head::of(&request);
         let span = tracing::info_span!("request", request_id = notes.facts().request_id);
@@ -144,13 +149,10 @@ impl<E: Endpoint> Front<E> {
             .inner
             .call(request)
             .map(|answer| answer.map(IntoResponse::into_response));
-        match notes.deadline() {
-            None => handled.await,
-            Some(deadline) => tokio::time::timeout_at(deadline, handled).await.map_err(|_| {
-                let message = "the request took longer than limits.request_timeout allows";
-                ApiError::new("request_deadline_exceeded", message)
-            })?,
-        }
+        within_deadline(handled, notes).await.unwrap_or_else(|| {
+            let message = "the request took longer than limits.request_timeout allows";
+            Err(ApiError::new("request_deadline_exceeded", message).into())
+        })
     }
 
     /// The checks that need the head alone and no key.
@@ -197,17 +199,20 @@ impl<E: Endpoint> Front<E> {
         Ok(())
     }
 
-    fn deadline(&self, route: &Route) -> Option<Instant> {
+    /// When a request of that route is over, and how much of the time is for a recording whose length is not known yet.
+    fn deadline(&self, route: &Route) -> (Option<Instant>, Duration) {
         if route.operation == "streamEvents" {
-            return None;
+            return (None, Duration::ZERO);
         }
         let recording = match route.body {
             BodyKind::Form => self.door.max_audio_seconds,
             BodyKind::None | BodyKind::Json => Duration::ZERO,
         };
-        self.door
+        let deadline = self
+            .door
             .request_timeout
-            .map(|timeout| Instant::now() + timeout + recording)
+            .map(|timeout| Instant::now() + timeout + recording);
+        (deadline, recording)
     }
 
     fn max_bytes(&self, body: BodyKind) -> u64 {
@@ -216,6 +221,26 @@ impl<E: Endpoint> Front<E> {
             BodyKind::None | BodyKind::Json => self.door.max_json_bytes,
         }
     }
+}
+
+/// What `handled` gives, `None` once the time is over. The handler may bring the end nearer while it is at work.
+async fn within_deadline<T>(handled: impl Future<Output = T>, notes: &Notes) -> Option<T> {
+    let mut handled = std::pin::pin!(handled);
+    let mut timer: Option<Pin<Box<Sleep>>> = None;
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(answer) = handled.as_mut().poll(context) {
+            return Poll::Ready(Some(answer));
+        }
+        let Some(deadline) = notes.deadline() else {
+            return Poll::Pending;
+        };
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }
 
 enum Checked {

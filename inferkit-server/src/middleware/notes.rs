@@ -20,7 +20,16 @@ const MAX_NAME: usize = 64;
 pub struct Notes {
     facts: Arc<Mutex<Facts>>,
     reject_unknown: bool,
+    time: Arc<Mutex<Time>>,
+}
+
+/// How much time a request has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Time {
+    /// When it is over.
     deadline: Option<Instant>,
+    /// Of that, time for a recording as long as may be.
+    for_recording: Duration,
 }
 
 /// What became known of a request. Never prompts, answers, file names or keys.
@@ -60,19 +69,39 @@ impl Notes {
         Self {
             facts: Arc::new(Mutex::new(facts)),
             reject_unknown,
-            deadline: None,
+            time: Arc::default(),
         }
     }
 
-    /// Sets when the request's time is over.
+    /// Sets when the request's time is over; of that, `for_recording` is for a recording of which nothing is known yet.
     #[must_use]
-    pub(crate) fn with_deadline(self, deadline: Option<Instant>) -> Self {
-        Self { deadline, ..self }
+    pub(crate) fn with_deadline(self, deadline: Option<Instant>, for_recording: Duration) -> Self {
+        let time = Time {
+            deadline,
+            for_recording,
+        };
+        Self {
+            time: Arc::new(Mutex::new(time)),
+            ..self
+        }
+    }
+
+    fn time(&self) -> MutexGuard<'_, Time> {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the request's time is over.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.time().deadline
+    }
+
+    /// Takes back the time for a recording but for the length that it turned out to have.
+    pub(crate) fn shorten_deadline(&self, recording_seconds: f64) {
+        let mut time = self.time();
+        let length = Duration::try_from_secs_f64(recording_seconds).unwrap_or_default();
+        let unused = time.for_recording.saturating_sub(length);
+        time.for_recording = Duration::ZERO;
+        time.deadline = time.deadline.and_then(|deadline| deadline.checked_sub(unused));
     }
 
     /// The facts, to read or to add to. Held for a moment only, never across an await.
@@ -131,6 +160,19 @@ mod tests {
         assert_eq!(notes.ignored_header().as_deref(), Some("user,stream_options.y"));
         notes.ignore((0..40).map(|n| format!("f{n}")).collect()).unwrap();
         assert_eq!(notes.ignored_header().unwrap().split(',').count(), MAX_IGNORED);
+    }
+
+    #[test]
+    fn a_recording_has_its_own_length_of_time_once_that_is_known() {
+        let (now, hour) = (Instant::now(), Duration::from_hours(1));
+        let notes = Notes::new("id".to_owned(), false).with_deadline(Some(now + hour), hour / 2);
+        notes.clone().shorten_deadline(60.0);
+        assert_eq!(notes.deadline(), Some(now + hour / 2 + Duration::from_mins(1)));
+        notes.shorten_deadline(1.0);
+        assert_eq!(notes.deadline(), Some(now + hour / 2 + Duration::from_mins(1)), "once");
+        let open = Notes::new("id".to_owned(), false).with_deadline(None, hour);
+        open.shorten_deadline(1.0);
+        assert_eq!(open.deadline(), None);
     }
 
     #[test]

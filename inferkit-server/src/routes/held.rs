@@ -1,4 +1,4 @@
-//! A model's stream together with the lease that keeps the model loaded.
+//! A model's stream together with what has to live as long: the lease that keeps the model loaded, room in memory.
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -24,6 +24,19 @@ pub(crate) fn until_ended<T: Send + 'static>(
             event = events.next() => event.map(|event| (event, Some((events, ended)))),
             error = &mut ended => Some((Err(error), None)),
         }
+    })
+    .boxed()
+}
+
+/// The same stream, which keeps `held` until its end.
+pub(crate) fn holding<T: Send + 'static>(
+    events: BoxStream<'static, T>,
+    held: impl Send + 'static,
+) -> BoxStream<'static, T> {
+    let state = (events, held);
+    stream::unfold(state, |(mut events, held)| async move {
+        let event = events.next().await?;
+        Some((event, (events, held)))
     })
     .boxed()
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 
+pub(crate) use held::holding;
 pub(crate) use held::until_ended;
 pub(crate) use held::why_ended;
 pub use scope::Scope;

@@ -34,6 +34,7 @@ pub use decode::decode;
 pub use decode::decode_by;
 pub use peaks::peaks;
 pub use recording::DecodeOptions;
+pub use recording::Meter;
 pub use recording::Recording;
 pub use recording::ResamplingFilter;
 pub use recording::SAMPLE_RATE;

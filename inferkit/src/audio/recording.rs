@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::Result;
+
 /// Samples per second that the models read.
 pub const SAMPLE_RATE: u32 = 16_000;
 
@@ -15,6 +17,44 @@ pub struct DecodeOptions {
     pub channel: Option<usize>,
     /// How other sampling rates become 16 kHz.
     pub filter: ResamplingFilter,
+    /// Asked for memory as the samples grow; `None` takes what it needs.
+    pub meter: Option<Meter>,
+}
+
+/// Gives memory to recordings while they are decoded, or refuses it: so a server holds all of them together within one
+/// bound without knowing beforehand how long any is.
+///
+/// It is told the bytes that the samples of the recording will not exceed before it is asked again, about a MiB ahead.
+/// Its error ends the work.
+#[derive(Clone)]
+pub struct Meter(Arc<dyn Fn(u64) -> Result<()> + Send + Sync>);
+
+impl Meter {
+    /// A meter that decides by `grant`, which is told the bytes that a recording takes in all.
+    pub fn new(grant: impl Fn(u64) -> Result<()> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(grant))
+    }
+
+    /// Asks for `bytes` in all.
+    ///
+    /// # Errors
+    /// Those of what decides.
+    pub(crate) fn ask(&self, bytes: u64) -> Result<()> {
+        (self.0)(bytes)
+    }
+}
+
+impl PartialEq for Meter {
+    /// Whether both are the same meter.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Meter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Meter")
+    }
 }
 
 /// How other sampling rates become 16 kHz.
@@ -35,6 +75,7 @@ impl Default for DecodeOptions {
             max_seconds: 14_400.0,
             channel: None,
             filter: ResamplingFilter::default(),
+            meter: None,
         }
     }
 }
@@ -52,6 +93,15 @@ impl DecodeOptions {
         Self { filter, ..self }
     }
 
+    /// Asks `meter` for memory as the samples grow.
+    #[must_use]
+    pub fn with_meter(self, meter: Meter) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self
+        }
+    }
+
     /// Takes one channel, from 0, in place of the average.
     #[must_use]
     pub fn with_channel(self, channel: usize) -> Self {
@@ -67,7 +117,7 @@ impl DecodeOptions {
 #[non_exhaustive]
 pub struct Recording {
     /// Mono, 16 kHz, −1..=1.
-    pub samples: Arc<[f32]>,
+    pub samples: Arc<Vec<f32>>,
     /// Samples per second in the file. Opus has none of its own: 48 000.
     pub source_sample_rate: u32,
     /// Channels in the file.

@@ -20,9 +20,13 @@ use crate::error::Result;
 /// Most changes of the sampling rate within a file. Each costs a filter, and radio recordings have one or two.
 const MAX_RATE_CHANGES: usize = 8;
 
+/// How far ahead of the samples a meter is asked.
+const METERED_BYTES: u64 = 1 << 20;
+
 /// The recordings in the making, one for each filter.
 pub(super) struct Sink<'a> {
     options: &'a DecodeOptions,
+    metered_bytes: u64,
     max_samples: usize,
     source: Option<Format>,
     trim: Trim,
@@ -57,6 +61,7 @@ impl<'a> Sink<'a> {
         };
         Self {
             options,
+            metered_bytes: 0,
             max_samples,
             source: None,
             trim: Trim::new(edit),
@@ -141,11 +146,17 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    fn check_length(&self) -> Result<()> {
+    fn check_length(&mut self) -> Result<()> {
         // Every filter gives as many samples as the others.
         let samples = self.outputs.first().map_or(0, |output| output.samples.len());
         if samples > self.max_samples {
             return Err(fault::too_long(self.options.max_seconds));
+        }
+        let values = samples.saturating_mul(self.filled());
+        let bytes = (values as u64).saturating_mul(4);
+        if let Some(meter) = self.options.meter.as_ref().filter(|_| bytes > self.metered_bytes) {
+            self.metered_bytes = bytes.saturating_add(METERED_BYTES);
+            meter.ask(self.metered_bytes)?;
         }
         Ok(())
     }
@@ -165,11 +176,15 @@ impl<'a> Sink<'a> {
         }
         let count = self.outputs.len();
         let filled = self.filled();
-        let recording = |output: Output| Recording {
-            duration_seconds: output.samples.len() as f64 / f64::from(SAMPLE_RATE),
-            samples: Arc::from(output.samples),
-            source_sample_rate: rate,
-            channels,
+        let recording = |mut output: Output| {
+            // Growing by doubling leaves up to as much again unused.
+            output.samples.shrink_to_fit();
+            Recording {
+                duration_seconds: output.samples.len() as f64 / f64::from(SAMPLE_RATE),
+                samples: Arc::new(output.samples),
+                source_sample_rate: rate,
+                channels,
+            }
         };
         let mut recordings: Vec<Recording> = self.outputs.into_iter().take(filled).map(recording).collect();
         if let Some(first) = recordings.first().cloned() {

@@ -43,6 +43,10 @@ impl ChatModel for TextChat {
         self.engine.admission().queue()
     }
 
+    fn tokens_per_second(&self) -> Option<f64> {
+        Some(self.engine.admission().tokens_per_second())
+    }
+
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream> {
         let called = Instant::now();
         check(&request, self.text.vocabulary())?;

@@ -27,13 +27,11 @@ use crate::chat::model::TextChat;
 use crate::chat::runner::Runner;
 use crate::chat::text::TextLayer;
 use crate::error::Error;
-use crate::error::RequestFault;
 use crate::error::Result;
 use crate::formats::gguf::Gguf;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::nn::Device;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::Task;
@@ -42,9 +40,15 @@ use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
+use crate::wrapper::Origin;
 use crate::wrapper::Progress;
+use crate::wrapper::weights_bytes;
+
+/// Tokens in a block of the cache, for an estimate before the device is known.
+const LIKELY_BLOCK: usize = 32;
 
 /// A chat model of the families Llama, Qwen2, Qwen3 and Qwen3-MoE.
 ///
@@ -62,8 +66,7 @@ use crate::wrapper::Progress;
 /// ```
 #[derive(Debug, Clone)]
 pub struct QwenModel {
-    source: Source,
-    hub: Hub,
+    origin: Origin,
     options: QwenOptions,
 }
 
@@ -100,8 +103,7 @@ impl QwenModel {
     /// The model at `source`, with everything at its default.
     pub fn new(source: Source, hub: Hub) -> Self {
         Self {
-            source,
-            hub,
+            origin: Origin { source, hub },
             options: QwenOptions::default(),
         }
     }
@@ -114,7 +116,7 @@ impl QwenModel {
 
     fn selection(&self) -> FileSelection {
         let published = FileSelection::safetensors();
-        match (&self.options.files, &self.source) {
+        match (&self.options.files, &self.origin.source) {
             (Some(files), _) => files.clone(),
             (None, Source::Path(_)) => {
                 let weights: Vec<_> = published
@@ -132,19 +134,13 @@ impl QwenModel {
     /// The files to load from, all of them present.
     fn located(&self) -> Result<ModelFiles> {
         let selection = self.selection();
-        let Some(place) = self.hub.locate(&self.source, &selection)? else {
-            let message = format!(
-                "the files of {} are not all here; download the model first",
-                self.source
-            );
-            return Err(Error::invalid(RequestFault::NotDownloaded, None, message));
-        };
+        let place = self.origin.located(&selection)?;
         // A repository's folder may hold other files of earlier downloads beside the ones asked for.
         match self
             .options
             .files
             .as_ref()
-            .map(|_| self.hub.inventory(&self.source, &selection))
+            .map(|_| self.origin.inventory(&selection))
             .transpose()?
         {
             Some(chosen) if place.is_dir() => first_gguf(&place, &chosen).map_or_else(|| ModelFiles::find(&place), Ok),
@@ -170,18 +166,11 @@ impl QwenModel {
 #[async_trait]
 impl ModelWrapper for QwenModel {
     fn describe(&self) -> ModelInfo {
-        let license_url = self
-            .source
-            .repository()
-            .map(|repository| self.hub.license_url(repository));
-        ModelInfo {
-            license_url,
-            ..ModelInfo::new("qwen", Task::Chat, self.source.clone())
-        }
+        self.origin.describe("qwen", Task::Chat)
     }
 
     async fn files(&self) -> Result<FileInventory> {
-        self.hub.inventory(&self.source, &self.selection())
+        self.origin.inventory(&self.selection())
     }
 
     fn max_model_len(&self) -> Option<usize> {
@@ -189,18 +178,27 @@ impl ModelWrapper for QwenModel {
         Some(self.longest_context(&source))
     }
 
+    fn memory_range(&self, files: &FileInventory) -> Option<MemoryRange> {
+        let source = DecoderSource::open(&self.located().ok()?).ok()?;
+        let wish = memory::Wish {
+            max_model_len: self.longest_context(&source),
+            budget: self.options.memory_budget,
+            block_size: LIKELY_BLOCK,
+            force: true,
+        };
+        let (weights, of_token) = (weights_bytes(files), source.cache_bytes_per_token());
+        Some(memory::range(weights, of_token, &wish, memory::available("cpu")))
+    }
+
     async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()> {
-        self.hub
-            .download(&self.source, &self.selection(), options, job)
-            .await
-            .map(drop)
+        self.origin.download(&self.selection(), options, job).await
     }
 
     async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
         job.check()?;
         job.report(Progress::phase("opening files"));
         let files = self.located()?;
-        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
+        let device = options.open_device(self.options.device)?;
         let dtype = options.dtype.unwrap_or(self.options.dtype);
         let source = DecoderSource::open(&files)?;
         let text = Arc::new(text_layer(&files)?);

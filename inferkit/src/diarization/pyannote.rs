@@ -8,10 +8,10 @@
 
 mod files;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::oneshot;
 
 use crate::diarization::clustering::SpeakerBounds;
 use crate::diarization::engine::Diarize;
@@ -24,7 +24,6 @@ use crate::error::RequestFault;
 use crate::error::Result;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::nn::Device;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::DiarizationResult;
@@ -34,10 +33,13 @@ use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::MemoryUse;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
+use crate::wrapper::Origin;
 use crate::wrapper::Progress;
+use crate::wrapper::weights_bytes;
 
 /// A diarization pipeline of pyannote: `speaker-diarization-3.1`, `speaker-diarization-community-1` and their like.
 ///
@@ -55,8 +57,7 @@ use crate::wrapper::Progress;
 /// ```
 #[derive(Debug, Clone)]
 pub struct PyannoteDiarizationModel {
-    source: Source,
-    hub: Hub,
+    origin: Origin,
     options: PyannoteOptions,
 }
 
@@ -78,8 +79,7 @@ impl PyannoteDiarizationModel {
     /// The pipeline at `source`, with everything at its default. A path is a folder with a `config.yaml`, or that file.
     pub fn new(source: Source, hub: Hub) -> Self {
         Self {
-            source,
-            hub,
+            origin: Origin { source, hub },
             options: PyannoteOptions::default(),
         }
     }
@@ -102,22 +102,21 @@ impl PyannoteDiarizationModel {
 #[async_trait]
 impl ModelWrapper for PyannoteDiarizationModel {
     fn describe(&self) -> ModelInfo {
-        let license_url = self
-            .source
-            .repository()
-            .map(|repository| self.hub.license_url(repository));
-        ModelInfo {
-            license_url,
-            ..ModelInfo::new("pyannote", Task::Diarize, self.source.clone())
-        }
+        self.origin.describe("pyannote", Task::Diarize)
     }
 
     async fn files(&self) -> Result<FileInventory> {
-        files::inventory(&self.source, &self.hub)
+        files::inventory(&self.origin)
+    }
+
+    fn memory_range(&self, files: &FileInventory) -> Option<MemoryRange> {
+        // Weights lie in memory as they are stored, and caches are small beside them.
+        let weights = weights_bytes(files);
+        Some(MemoryRange::new(weights, weights))
     }
 
     async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()> {
-        files::download(&self.source, &self.hub, options, job).await
+        files::download(&self.origin, options, job).await
     }
 
     async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
@@ -128,23 +127,20 @@ impl ModelWrapper for PyannoteDiarizationModel {
             let message = "diarization computes in f32, on which its results depend; choose dtype auto or f32";
             return Err(Error::invalid(RequestFault::UnsupportedValue, "dtype", message));
         }
-        let (config, parts) = files::located(&self.source, &self.hub)?;
-        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
+        let (config, parts) = files::located(&self.origin)?;
+        let device = options.open_device(self.options.device)?;
         job.check()?;
-        let (tell, told) = oneshot::channel();
         let name = device.name().to_owned();
         let build = move || {
             let pipeline = Pipeline::load(&config, &parts, &device)?;
-            // Nobody listens if the load was given up.
-            let _ = tell.send(pipeline.bytes());
-            Ok(pipeline)
+            let bytes = pipeline.bytes();
+            Ok((pipeline, bytes))
         };
-        let engine = Engine::start(self.engine_config(), build).await?;
-        let bytes = told
-            .await
-            .map_err(|_| Error::internal("a pipeline was loaded and told nothing"))?;
+        let (engine, bytes) = Engine::start(self.engine_config(), build).await?;
         let memory = MemoryUse::new(bytes as u64, 0);
-        Ok(Loaded::new(name, "f32", memory).with_diarization(std::sync::Arc::new(engine)))
+        Ok(Loaded::new(name, "f32", memory)
+            .with_health(engine.health())
+            .with_diarization(Arc::new(engine)))
     }
 }
 

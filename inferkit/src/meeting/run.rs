@@ -15,12 +15,14 @@ use crate::task::DiarizationEvent;
 use crate::task::DiarizationModel;
 use crate::task::DiarizationRequest;
 use crate::task::DiarizationResult;
+use crate::task::DiarizationStream;
 use crate::task::Samples;
 use crate::task::Segment;
 use crate::task::TimeDetail;
 use crate::task::TranscriptionEvent;
 use crate::task::TranscriptionModel;
 use crate::task::TranscriptionRequest;
+use crate::task::TranscriptionStream;
 
 /// Progress and text as they come, then the result. Dropping the stream ends both works within one step.
 pub type MeetingStream = BoxStream<'static, Result<MeetingEvent>>;
@@ -107,6 +109,13 @@ pub async fn transcribe_meeting(
         transcriber.transcribe(request.transcription),
         diarizer.diarize(request.diarization)
     )?;
+    Ok(join_meeting(transcript, turns))
+}
+
+/// Joins a transcription and a diarization of the same recording that are at work already.
+///
+/// The stream carries the first failure of either and ends with it.
+pub fn join_meeting(transcript: TranscriptionStream, turns: DiarizationStream) -> MeetingStream {
     // A mark at the end of each tells a model that ends without its last event.
     let transcript = transcript
         .map(|event| event.map(Half::Transcription))
@@ -121,7 +130,7 @@ pub async fn transcribe_meeting(
         turns: None,
         over: 0,
     };
-    Ok(stream::unfold(Some(work), step).boxed())
+    stream::unfold(Some(work), step).boxed()
 }
 
 /// An event of either model.

@@ -155,11 +155,16 @@ pub(super) async fn inspect(key: &str, wrapper: &Arc<dyn ModelWrapper>, patience
     let wrapper = Arc::clone(wrapper);
     let work = async move {
         let (info, files) = (wrapper.describe(), wrapper.files().await?);
-        let max_model_len = if files.complete { wrapper.max_model_len() } else { None };
+        let (max_model_len, memory_range) = if files.complete {
+            (wrapper.max_model_len(), wrapper.memory_range(&files))
+        } else {
+            (None, None)
+        };
         Ok(Inspection {
             info,
             files,
             max_model_len,
+            memory_range,
         })
     };
     Work::start(&tokio::runtime::Handle::current(), key, work)?

@@ -12,6 +12,7 @@ use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::ModelInfo;
 
 /// The operation at work.
@@ -53,6 +54,8 @@ pub(super) struct Inspection {
     pub(super) files: FileInventory,
     /// Longest context that the files allow, in tokens.
     pub(super) max_model_len: Option<usize>,
+    /// The memory that a load is thought to take.
+    pub(super) memory_range: Option<MemoryRange>,
 }
 
 impl Request {

@@ -48,6 +48,7 @@ use crate::registry::shared::closing;
 use crate::registry::shared::locked;
 use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
 
@@ -75,6 +76,8 @@ pub(super) struct Core {
     pub(super) files: FileInventory,
     /// Longest context that the files allow, in tokens.
     pub(super) max_model_len: Option<usize>,
+    /// The memory that a load is thought to take.
+    pub(super) memory_range: Option<MemoryRange>,
     pub(super) running: Option<Running>,
     /// Present while the state is `Loaded`, and while `Unloading` until the weights are dropped.
     pub(super) serving: Option<Serving>,
@@ -102,6 +105,7 @@ impl Slot {
             info: seen.info,
             files: seen.files,
             max_model_len: seen.max_model_len,
+            memory_range: seen.memory_range,
             running: None,
             serving: None,
             leases: 0,
@@ -360,6 +364,7 @@ impl Core {
             device: loaded.map(|loaded| loaded.device.clone()),
             dtype: loaded.map(|loaded| loaded.dtype.clone()),
             memory: loaded.map(|loaded| loaded.memory),
+            memory_range: self.memory_range,
             max_model_len: match loaded {
                 Some(loaded) => loaded.max_model_len,
                 None => self.max_model_len,
@@ -367,9 +372,10 @@ impl Core {
             loaded_at: self.serving.as_ref().map(|serving| serving.since),
             last_used_at: self.last_used.1,
             active_requests: self.leases,
-            queued_requests: loaded
+            queued_requests: loaded.and_then(|loaded| loaded.queue()).map(|queue| queue.waiting),
+            tokens_per_second: loaded
                 .and_then(|loaded| loaded.chat.as_ref())
-                .map(|chat| chat.queue().waiting),
+                .and_then(|chat| chat.tokens_per_second()),
             operation: self.running.as_ref().map(|running| running.entry.borrow().id.clone()),
             error: self.error.clone(),
         }
@@ -379,6 +385,7 @@ impl Core {
         self.info = seen.info;
         self.files = seen.files;
         self.max_model_len = seen.max_model_len;
+        self.memory_range = seen.memory_range;
     }
 
     /// Whether what runs was wanted by `origin`.

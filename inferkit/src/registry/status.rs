@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use crate::error::Error;
 use crate::registry::ModelPolicy;
 use crate::wrapper::FileInventory;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::MemoryUse;
 use crate::wrapper::ModelInfo;
 
@@ -62,6 +63,8 @@ pub struct ModelStatus {
     pub dtype: Option<String>,
     /// The memory it takes, while loaded.
     pub memory: Option<MemoryUse>,
+    /// The memory that a load is thought to take, by files that are present.
+    pub memory_range: Option<MemoryRange>,
     /// Longest context in tokens, for models that have one; before the load, what the files allow.
     pub max_model_len: Option<usize>,
     /// Since when it is loaded.
@@ -72,6 +75,8 @@ pub struct ModelStatus {
     pub active_requests: usize,
     /// Requests in line, while a model is loaded that tells.
     pub queued_requests: Option<usize>,
+    /// Tokens produced a second of late, while a model is loaded that tells.
+    pub tokens_per_second: Option<f64>,
     /// The operation that is running, by its id.
     pub operation: Option<String>,
     /// Why the last operation did not succeed.

@@ -1,9 +1,7 @@
 //! Speech recognition and translation: Canary and Whisper.
 
 mod canary;
-mod line;
 mod repetition;
-mod stream;
 mod whisper;
 
 pub use canary::CanaryAsrModel;

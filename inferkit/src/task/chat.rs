@@ -23,6 +23,11 @@ pub trait ChatModel: Send + Sync {
     /// How many requests it works on and how many wait.
     fn queue(&self) -> QueueDepth;
 
+    /// Tokens that all its answers together gained a second of late; `None` for models that do not tell.
+    fn tokens_per_second(&self) -> Option<f64> {
+        None
+    }
+
     /// Checks the request, renders and encodes the prompt, and queues it.
     ///
     /// When this returns, the request is admitted: what can be wrong with it has been found.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
+use crate::task::QueueDepth;
 use crate::task::Samples;
 
 /// Progress, then the result. Dropping the stream ends the work within one step.
@@ -14,6 +15,11 @@ pub type DiarizationStream = BoxStream<'static, Result<DiarizationEvent>>;
 /// A model that finds who speaks when.
 #[async_trait]
 pub trait DiarizationModel: Send + Sync {
+    /// How many requests it works on and how many wait; `None` for models that do not tell.
+    fn queue(&self) -> Option<QueueDepth> {
+        None
+    }
+
     /// Checks the request and queues it.
     ///
     /// # Errors

@@ -52,8 +52,8 @@ pub use transcription::Word;
 
 use std::sync::Arc;
 
-/// Sound ready for a model: mono, 16 kHz, −1..=1.
-pub type Samples = Arc<[f32]>;
+/// Sound ready for a model: mono, 16 kHz, −1..=1. Shared, and made of a vector without a copy.
+pub type Samples = Arc<Vec<f32>>;
 
 /// What a model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
+use crate::task::QueueDepth;
 use crate::task::Samples;
 
 /// The parts of a transcript as they are ready. Dropping the stream ends the work within one step.
@@ -14,6 +15,11 @@ pub type TranscriptionStream = BoxStream<'static, Result<TranscriptionEvent>>;
 pub trait TranscriptionModel: Send + Sync {
     /// What may be asked of it, so that a caller can refuse or adapt before it sends sound.
     fn capabilities(&self) -> TranscriptionCapabilities;
+
+    /// How many requests it works on and how many wait; `None` for models that do not tell.
+    fn queue(&self) -> Option<QueueDepth> {
+        None
+    }
 
     /// Checks the request and queues it.
     ///

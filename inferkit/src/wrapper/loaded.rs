@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::task::ChatModel;
 use crate::task::DiarizationModel;
 use crate::task::EmbeddingModel;
+use crate::task::QueueDepth;
 use crate::task::TranscriptionModel;
 use crate::wrapper::Health;
 
@@ -48,6 +49,19 @@ impl Loaded {
             transcription: None,
             diarization: None,
         }
+    }
+
+    /// How many requests it works on and how many wait, for all that it offers together; `None` if nothing of it tells.
+    pub(crate) fn queue(&self) -> Option<QueueDepth> {
+        let depths = [
+            self.chat.as_ref().map(|chat| chat.queue()),
+            self.transcription.as_ref().and_then(|model| model.queue()),
+            self.diarization.as_ref().and_then(|model| model.queue()),
+        ];
+        let together = |sum: QueueDepth, depth: QueueDepth| {
+            QueueDepth::new(sum.running + depth.running, sum.waiting + depth.waiting)
+        };
+        depths.into_iter().flatten().reduce(together)
     }
 
     /// Watches `health`, of which the model's own threads keep clones: once they say that the model can
@@ -118,6 +132,23 @@ pub struct MemoryUse {
     pub weights_bytes: u64,
     /// Key/value cache and other state.
     pub cache_bytes: u64,
+}
+
+/// Memory that a load is thought to take, weights and cache together, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryRange {
+    /// The least.
+    pub low_bytes: u64,
+    /// The most.
+    pub high_bytes: u64,
+}
+
+impl MemoryRange {
+    /// From `low` to `high`, in bytes.
+    pub const fn new(low_bytes: u64, high_bytes: u64) -> Self {
+        Self { low_bytes, high_bytes }
+    }
 }
 
 impl MemoryUse {

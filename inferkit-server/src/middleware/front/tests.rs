@@ -7,6 +7,7 @@ use poem::http::StatusCode;
 use poem::post;
 use poem::test::TestClient;
 use poem::test::TestResponse;
+use poem::web::Data;
 
 use super::*;
 use crate::error::ErrorCode;
@@ -52,11 +53,19 @@ async fn hangs() -> &'static str {
     std::future::pending().await
 }
 
+/// Hears a minute, and thinks for ever.
+#[handler]
+async fn hears(notes: Data<&Notes>) -> &'static str {
+    notes.shorten_deadline(60.0);
+    std::future::pending().await
+}
+
 fn client(door: Door) -> TestClient<Front<Router>> {
     let router = Router::new()
         .at("/v1/models", get(models))
         .at("/v1/models/:model", get(model))
         .at("/version", get(panics))
+        .at("/v1/audio/transcriptions", post(hears))
         .at("/api/admin/models", get(hangs))
         .at("/api/admin/models/:key/load", post(reads));
     TestClient::new(Front::new(Arc::new(door), router)).default_header("host", "localhost")
@@ -223,6 +232,17 @@ async fn a_request_that_takes_too_long_is_ended() {
     let (status, code, headers) = error(client(door()).get("/api/admin/models").send().await).await;
     assert_eq!((status, code.as_str()), (504, "request_deadline_exceeded"));
     assert_eq!(headers["x-should-retry"], "false");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_buys_its_own_length_of_time_and_no_more() {
+    let door = Door {
+        max_audio_seconds: Duration::from_hours(1),
+        ..door()
+    };
+    let begun = Instant::now();
+    let (status, ..) = error(client(door).post("/v1/audio/transcriptions").send().await).await;
+    assert_eq!((status, begun.elapsed().as_secs()), (504, 660));
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ struct Requests {
     /// Requests that wait for a model.
     #[oai(nullable)]
     queued: Option<u64>,
-    /// Tokens produced a second.
+    /// Tokens produced a second of late, by all chat models that are loaded.
     #[oai(nullable)]
     tokens_per_second: Option<f64>,
     /// Answers with a status of 500 or more in the last hour.
@@ -213,16 +213,13 @@ fn gpus(sample: Option<&Sample>) -> Vec<GpuView> {
 
 fn requests(app: &App) -> Requests {
     let summary = app.door.traffic.summary();
-    let queued: usize = app
-        .registry
-        .statuses()
-        .iter()
-        .filter_map(|model| model.queued_requests)
-        .sum();
+    let models = app.registry.statuses();
+    let queued: usize = models.iter().filter_map(|model| model.queued_requests).sum();
+    let speeds: Vec<f64> = models.iter().filter_map(|model| model.tokens_per_second).collect();
     Requests {
         in_flight: summary.active.len() as u64,
         queued: Some(queued as u64),
-        tokens_per_second: None,
+        tokens_per_second: (!speeds.is_empty()).then(|| speeds.iter().sum()),
         errors_last_hour: summary.errors_last_hour as u64,
         p50_seconds: summary.p50_seconds,
         p95_seconds: summary.p95_seconds,

@@ -7,11 +7,13 @@ use inferkit::Error;
 use inferkit::Job;
 use inferkit::Result;
 use inferkit::audio::DecodeOptions;
+use inferkit::audio::Meter;
 use inferkit::audio::Recording;
 use inferkit::audio::ResamplingFilter;
 use inferkit::audio::decode_by;
 use tokio::sync::Semaphore;
 
+use super::memory::Room;
 use crate::app::App;
 
 /// Cancels the job when nobody waits for it any more.
@@ -30,19 +32,23 @@ pub(crate) fn places() -> Arc<Semaphore> {
 }
 
 /// Decodes `file` once; `channel` is the one to take in place of the average, each of `filters` brings other rates to 16 kHz.
+/// The samples take `room`, which has to be kept as long as they are.
 ///
 /// # Errors
-/// Those of [`decode_by`].
+/// Those of [`decode_by`] and [`Room::hold`].
 pub(crate) async fn decoded<const N: usize>(
     app: &App,
     file: File,
     channel: Option<usize>,
     filters: [ResamplingFilter; N],
+    room: &Room,
 ) -> Result<[Recording; N]> {
     let place = app.decodings.clone().acquire_owned().await;
     let place = place.map_err(|_| Error::internal("the places for decoding were closed"))?;
     let mut options = DecodeOptions::default().with_max_seconds(app.config.limits.max_audio_seconds.as_secs_f64());
     options.channel = channel;
+    let room = room.clone();
+    options.meter = Some(Meter::new(move |bytes| room.hold(bytes)));
     let job = Job::new();
     let waiting = CancelOnDrop(job.clone());
     let work = tokio::task::spawn_blocking(move || {

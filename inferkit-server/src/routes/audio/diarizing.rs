@@ -12,6 +12,7 @@ use super::decoding::decoded;
 use super::speakers::SpeakerBounds;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::routes::holding;
 use crate::routes::until_ended;
 
 /// A diarization to be done.
@@ -34,9 +35,10 @@ pub(crate) async fn diarized(
     work: Diarizing,
 ) -> Result<(Recording, DiarizationStream), ApiError> {
     let lease = async { work.diarizer.ensure_loaded_within(work.patience).await };
-    let recording = decoded(app, file, work.channel, [ResamplingFilter::Sinc]);
+    let room = app.recordings.room();
+    let recording = decoded(app, file, work.channel, [ResamplingFilter::Sinc], &room);
     let ([recording], lease) = tokio::try_join!(recording, lease)?;
     let request = work.bounds.request(recording.samples.clone());
     let stream = lease.diarization()?.diarize(request).await?;
-    Ok((recording, until_ended(stream, lease)))
+    Ok((recording, holding(until_ended(stream, lease), room)))
 }

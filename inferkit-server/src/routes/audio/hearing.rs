@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::time::Duration;
 
-use futures_util::stream::BoxStream;
 use inferkit::Lease;
 use inferkit::ModelHandle;
 use inferkit::Result;
@@ -13,11 +12,12 @@ use inferkit::task::Samples;
 
 use super::decoding::decoded;
 use super::speakers::SpeakerBounds;
-use super::steps::Step;
+use super::steps::Steps;
 use super::steps::steps;
 use super::wishes::Wishes;
 use crate::app::App;
 use crate::error::ApiError;
+use crate::routes::holding;
 use crate::routes::until_ended;
 
 /// A transcription to be done.
@@ -35,7 +35,7 @@ pub(crate) struct Hearing {
 /// A transcription that runs.
 pub(crate) struct Heard {
     pub(crate) recording: Recording,
-    pub(crate) steps: BoxStream<'static, Result<Step>>,
+    pub(crate) steps: Steps,
 }
 
 /// Decodes `file` while the models are brought up, then hands them the recording.
@@ -61,7 +61,8 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         let lease = handle.ensure_loaded_within(patience).await.map_err(of_diarizer)?;
         Ok::<_, ApiError>(Some((lease, bounds)))
     };
-    let recordings = for_both(app, file, channel, for_speakers);
+    let room = app.recordings.room();
+    let recordings = for_both(app, file, channel, for_speakers, &room);
     let ((recording, voices), transcriber, diarizer) = tokio::try_join!(recordings, transcriber, diarizer)?;
     let model = transcriber.transcription()?;
     let mut wishes = wishes;
@@ -77,7 +78,7 @@ pub(crate) async fn heard(app: &App, file: File, hearing: Hearing) -> Result<Hea
         Some((lease, bounds)) => Some(found_speakers(lease, bounds, voices).await.map_err(of_diarizer)?),
         None => None,
     };
-    let steps = steps(speech, speakers, recording.duration_seconds);
+    let steps = holding(steps(speech, speakers, recording.duration_seconds), room);
     Ok(Heard { recording, steps })
 }
 
@@ -88,13 +89,14 @@ async fn for_both(
     file: File,
     channel: Option<usize>,
     for_speakers: Option<ResamplingFilter>,
+    room: &Room,
 ) -> Result<(Recording, Samples), ApiError> {
     let Some(filter) = for_speakers else {
-        let [recording] = decoded(app, file, channel, [ResamplingFilter::Steep]).await?;
+        let [recording] = decoded(app, file, channel, [ResamplingFilter::Steep], room).await?;
         let voices = recording.samples.clone();
         return Ok((recording, voices));
     };
-    let [recording, voices] = decoded(app, file, channel, [ResamplingFilter::Steep, filter]).await?;
+    let [recording, voices] = decoded(app, file, channel, [ResamplingFilter::Steep, filter], room).await?;
     Ok((recording, voices.samples))
 }
 

@@ -5,11 +5,10 @@ use futures_util::stream;
 use futures_util::stream::BoxStream;
 use inferkit::Error;
 use inferkit::Result;
-use inferkit::meeting::attribute;
-use inferkit::task::DiarizationEvent;
-use inferkit::task::DiarizationResult;
+use inferkit::meeting::Meeting;
+use inferkit::meeting::MeetingEvent;
+use inferkit::meeting::join_meeting;
 use inferkit::task::DiarizationStream;
-use inferkit::task::Segment;
 use inferkit::task::TranscriptionEvent;
 use inferkit::task::TranscriptionStream;
 
@@ -26,6 +25,9 @@ pub(crate) enum Step {
     Done { language: String },
 }
 
+/// All steps of a transcript.
+pub(crate) type Steps = BoxStream<'static, Result<Step>>;
+
 /// The steps of a transcription, with the speakers of `diarization` where there is one.
 ///
 /// A segment belongs to a speaker only once both models have heard everything, since the names depend on the whole.
@@ -33,26 +35,24 @@ pub(crate) fn steps(
     transcription: TranscriptionStream,
     diarization: Option<DiarizationStream>,
     duration_seconds: f64,
-) -> BoxStream<'static, Result<Step>> {
-    let heard = transcription.map(|event| event.map(Heard::Speech));
+) -> Steps {
     let Some(diarization) = diarization else {
-        let mapped = heard.map(move |event| event.map(|event| alone(event, duration_seconds)).transpose());
-        return to_the_end(mapped.filter_map(std::future::ready).boxed());
+        let steps = transcription.map(move |event| event.map(|event| alone(event, duration_seconds)).transpose());
+        return to_the_end(steps.filter_map(std::future::ready).boxed());
     };
-    let seen = diarization.map(|event| event.map(Heard::Speakers));
     let mut together = Together::new(duration_seconds);
-    let merged = stream::select(heard.boxed(), seen.boxed()).flat_map(move |event| {
+    let steps = join_meeting(transcription, diarization).flat_map(move |event| {
         let steps: Vec<Result<Step>> = match event {
             Ok(event) => together.take(event).into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error)],
         };
         stream::iter(steps)
     });
-    to_the_end(merged.boxed())
+    to_the_end(steps.boxed())
 }
 
 /// The same steps up to the last or to the first error; an error in place of a last step that is missing.
-fn to_the_end(steps: BoxStream<'static, Result<Step>>) -> BoxStream<'static, Result<Step>> {
+fn to_the_end(steps: Steps) -> Steps {
     stream::unfold(Some(steps), |steps| async move {
         let mut steps = steps?;
         let cut_short = || Err(Error::internal("a model ended without its last event"));
@@ -63,88 +63,74 @@ fn to_the_end(steps: BoxStream<'static, Result<Step>>) -> BoxStream<'static, Res
     .boxed()
 }
 
-enum Heard {
-    Speech(TranscriptionEvent),
-    Speakers(DiarizationEvent),
-}
-
 /// A step of a transcription without speakers.
-fn alone(event: Heard, duration_seconds: f64) -> Option<Step> {
+fn alone(event: TranscriptionEvent, duration_seconds: f64) -> Option<Step> {
     match event {
-        Heard::Speech(TranscriptionEvent::Progress {
+        TranscriptionEvent::Progress {
             done_seconds,
             total_seconds,
-        }) => Some(Step::Progress {
+        } => Some(Step::Progress {
             done_seconds,
             total_seconds,
         }),
-        Heard::Speech(TranscriptionEvent::Segment(segment)) => {
-            Some(Step::Segment(Spoken::from(segment).within(duration_seconds)))
-        }
-        Heard::Speech(TranscriptionEvent::Done { language }) => Some(Step::Done { language }),
+        TranscriptionEvent::Segment(segment) => Some(Step::Segment(Spoken::from(segment).within(duration_seconds))),
+        TranscriptionEvent::Done { language } => Some(Step::Done { language }),
         _ => None,
     }
 }
 
-/// Two models at work on the same recording.
+/// How far two models are that work on the same recording.
 struct Together {
     duration_seconds: f64,
     transcribed_seconds: f64,
     diarized_seconds: f64,
-    segments: Vec<Segment>,
-    language: Option<String>,
-    speakers: Option<DiarizationResult>,
 }
 
 impl Together {
-    fn new(duration_seconds: f64) -> Self {
+    const fn new(duration_seconds: f64) -> Self {
         Self {
             duration_seconds,
             transcribed_seconds: 0.0,
             diarized_seconds: 0.0,
-            segments: Vec::new(),
-            language: None,
-            speakers: None,
         }
     }
 
     /// The steps that an event makes possible.
-    fn take(&mut self, event: Heard) -> Vec<Step> {
+    fn take(&mut self, event: MeetingEvent) -> Vec<Step> {
         match event {
-            Heard::Speech(TranscriptionEvent::Progress { done_seconds, .. }) => self.transcribed_seconds = done_seconds,
-            Heard::Speech(TranscriptionEvent::Segment(segment)) => {
-                self.segments.push(segment);
-                return Vec::new();
-            }
-            Heard::Speech(TranscriptionEvent::Done { language }) => {
-                self.transcribed_seconds = self.duration_seconds;
-                self.language = Some(language);
-            }
-            Heard::Speakers(DiarizationEvent::Progress { done_seconds, .. }) => self.diarized_seconds = done_seconds,
-            Heard::Speakers(DiarizationEvent::Done(result)) => {
-                self.diarized_seconds = self.duration_seconds;
-                self.speakers = Some(result);
-            }
+            MeetingEvent::Transcribed { done_seconds, .. } => self.transcribed_seconds = done_seconds,
+            MeetingEvent::Diarized { done_seconds, .. } => self.diarized_seconds = done_seconds,
+            MeetingEvent::Done(meeting) => return self.end(meeting),
+            // Whose it is, is not known yet; and steps that this version does not know.
             _ => return Vec::new(),
         }
-        let mut steps = vec![Step::Progress {
-            done_seconds: self.transcribed_seconds.min(self.diarized_seconds),
-            total_seconds: self.duration_seconds,
-        }];
-        if let (Some(language), Some(speakers)) = (&self.language, &self.speakers) {
-            let parts = attribute(&self.segments, speakers).into_iter();
-            steps.extend(parts.map(|part| Step::Segment(Spoken::from(part).within(self.duration_seconds))));
-            steps.push(Step::Done {
-                language: language.clone(),
-            });
-        }
+        vec![self.progress(self.transcribed_seconds.min(self.diarized_seconds))]
+    }
+
+    fn end(&self, meeting: Meeting) -> Vec<Step> {
+        let parts = meeting.segments.into_iter();
+        let mut steps = vec![self.progress(self.duration_seconds)];
+        steps.extend(parts.map(|part| Step::Segment(Spoken::from(part).within(self.duration_seconds))));
+        steps.push(Step::Done {
+            language: meeting.language,
+        });
         steps
+    }
+
+    const fn progress(&self, done_seconds: f64) -> Step {
+        Step::Progress {
+            done_seconds,
+            total_seconds: self.duration_seconds,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
+    use inferkit::task::DiarizationEvent;
+    use inferkit::task::DiarizationResult;
+    use inferkit::task::Segment;
     use inferkit::task::SpeakerTurn;
 
     use super::*;
@@ -164,7 +150,7 @@ mod tests {
         stream::iter(events.map(Ok)).boxed()
     }
 
-    fn all(steps: BoxStream<'static, Result<Step>>) -> Vec<Result<Step>> {
+    fn all(steps: Steps) -> Vec<Result<Step>> {
         steps.collect().now_or_never().unwrap()
     }
 

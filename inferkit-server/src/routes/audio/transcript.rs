@@ -1,7 +1,6 @@
 //! What was said, by whom and when.
 
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
 use inferkit::Error;
 use inferkit::Result;
 use inferkit::meeting::AttributedSegment;
@@ -11,6 +10,7 @@ use inferkit::task::SegmentDecoding;
 use inferkit::task::Word;
 
 use super::steps::Step;
+use super::steps::Steps;
 
 /// A part of a transcript.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,7 +121,7 @@ impl Transcript {
 ///
 /// # Errors
 /// The error that ended them.
-pub(crate) async fn gathered(mut steps: BoxStream<'static, Result<Step>>) -> Result<Transcript> {
+pub(crate) async fn gathered(mut steps: Steps) -> Result<Transcript> {
     let mut segments = Vec::new();
     while let Some(step) = steps.next().await {
         match step? {

@@ -7,7 +7,6 @@ use std::time::Instant;
 use futures_util::Stream;
 use futures_util::StreamExt;
 use inferkit::Error;
-use inferkit::audio::Recording;
 use inferkit::task::DiarizationEvent;
 use inferkit::task::DiarizationResult;
 use inferkit::task::DiarizationStream;
@@ -159,10 +158,12 @@ impl DiarizationApi {
         let (work, shape) = self.read(fields, notes)?;
         let model = work.diarizer.key().to_owned();
         let (recording, stream) = diarized(&self.0, file, work).await?;
+        notes.shorten_deadline(recording.duration_seconds);
         let writer = Writer {
+            duration: recording.duration_seconds,
+            peaks: outline(recording.samples, shape.peaks).await?,
             shape,
             model,
-            recording,
             started,
         };
         let body = if writer.shape.stream {
@@ -232,7 +233,8 @@ pub(crate) async fn gathered(mut stream: DiarizationStream) -> Result<Diarizatio
 struct Writer {
     shape: Shape,
     model: String,
-    recording: Recording,
+    duration: f64,
+    peaks: Option<PeaksView>,
     started: Instant,
 }
 
@@ -247,7 +249,7 @@ impl Writer {
 
     fn whole(&self, result: DiarizationResult) -> DiarizedAudio {
         let result = self.chosen(result);
-        let duration = self.recording.duration_seconds;
+        let duration = self.duration;
         let turn = |turn: SpeakerTurn| DiarizedTurn {
             speaker: turn.speaker,
             start: turn.start_seconds.clamp(0.0, duration),
@@ -260,7 +262,7 @@ impl Writer {
             speakers,
             duration,
             model: self.model.clone(),
-            peaks: outline(&self.recording.samples, self.shape.peaks),
+            peaks: self.peaks.clone(),
             processing_seconds: self.started.elapsed().as_secs_f64(),
         }
     }

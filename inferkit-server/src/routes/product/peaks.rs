@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use inferkit::audio::peaks;
+use inferkit::task::Samples;
 use poem_openapi::Object;
 use poem_openapi::types::Base64;
 
@@ -10,7 +11,7 @@ use crate::body::Fields;
 use crate::error::ApiError;
 
 /// The outline of a recording, for drawing.
-#[derive(Debug, Object)]
+#[derive(Debug, Clone, Object)]
 #[oai(rename = "AudioPeaks")]
 pub(crate) struct PeaksView {
     /// Values per second.
@@ -24,12 +25,13 @@ pub(crate) fn peak_rate(fields: &mut Fields) -> Result<Option<NonZeroU32>, ApiEr
     Ok(fields.number("peaks", 0..=100_u32)?.and_then(NonZeroU32::new))
 }
 
-/// The outline of `samples`, if it is wanted.
-pub(crate) fn outline(samples: &[f32], rate: Option<NonZeroU32>) -> Option<PeaksView> {
-    let rate = rate?;
-    let data = peaks(samples, rate).into_iter().map(i8::cast_unsigned).collect();
-    Some(PeaksView {
+/// The outline of `samples`, if it is wanted. Looks at each of them, which an async worker has no time for.
+pub(crate) async fn outline(samples: Samples, rate: Option<NonZeroU32>) -> Result<Option<PeaksView>, ApiError> {
+    let Some(rate) = rate else { return Ok(None) };
+    let work = tokio::task::spawn_blocking(move || peaks(&samples, rate));
+    let peaks = work.await.map_err(|cause| ApiError::internal(&cause))?;
+    Ok(Some(PeaksView {
         rate: rate.get(),
-        data: Base64(data),
-    })
+        data: Base64(peaks.into_iter().map(i8::cast_unsigned).collect()),
+    }))
 }

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use futures_util::Stream;
 use futures_util::StreamExt;
-use inferkit::audio::Recording;
 use inferkit::audio::SAMPLE_RATE;
 use inferkit::task::Task;
 use inferkit::task::TimeDetail;
@@ -37,6 +36,7 @@ use crate::routes::audio::SpeakerBounds;
 use crate::routes::audio::Spoken;
 use crate::routes::audio::SpokenWord;
 use crate::routes::audio::Step;
+use crate::routes::audio::Steps;
 use crate::routes::audio::Transcript;
 use crate::routes::audio::Wishes;
 use crate::routes::audio::gathered;
@@ -182,20 +182,25 @@ impl TranscribeApi {
         let started = Instant::now();
         let Form { file, fields, .. } = form;
         let (hearing, shape) = self.read(fields, notes.0)?;
-        let heard = heard(&self.0, file, hearing).await?;
+        let stream = shape.stream;
+        let Heard { recording, steps } = heard(&self.0, file, hearing).await?;
+        notes.shorten_deadline(recording.duration_seconds);
         let writer = Writer {
+            source_sample_rate: recording.source_sample_rate,
+            channels: recording.channels,
+            duration: recording.duration_seconds,
+            peaks: outline(recording.samples, shape.peaks).await?,
             shape,
-            recording: heard.recording.clone(),
             started,
         };
-        if !writer.shape.stream {
-            let transcript = gathered(heard.steps).await.map_err(ApiError::from)?;
+        if !stream {
+            let transcript = gathered(steps).await.map_err(ApiError::from)?;
             return Ok(TranscribeAnswer::Ok(TranscribeBody::Whole(Json(
                 writer.whole(&transcript),
             ))));
         }
         let bounds = self.0.stream_bounds(notes.0);
-        let events = writer.events(heard, notes.0.clone());
+        let events = writer.events(steps, notes.0.clone());
         Ok(TranscribeAnswer::Ok(TranscribeBody::Stream(Sse::new(events, bounds))))
     }
 
@@ -279,7 +284,10 @@ struct Shape {
 /// Writes the answer, whole or in events.
 struct Writer {
     shape: Shape,
-    recording: Recording,
+    source_sample_rate: u32,
+    channels: usize,
+    duration: f64,
+    peaks: Option<PeaksView>,
     started: Instant,
 }
 
@@ -290,9 +298,9 @@ impl Writer {
         TranscribedAudio {
             text: transcript.text(),
             target_sample_rate: SAMPLE_RATE,
-            source_sample_rate: self.recording.source_sample_rate,
-            channels: self.recording.channels,
-            duration: self.recording.duration_seconds,
+            source_sample_rate: self.source_sample_rate,
+            channels: self.channels,
+            duration: self.duration,
             language: transcript.language.clone(),
             model: self.shape.model.clone(),
             segments: if times == TimeDetail::None {
@@ -301,13 +309,13 @@ impl Writer {
                 segments.collect()
             },
             words: (times == TimeDetail::Word).then(|| transcript.words().map(word_view).collect()),
-            peaks: outline(&self.recording.samples, self.shape.peaks),
+            peaks: self.peaks.clone(),
             processing_seconds: self.started.elapsed().as_secs_f64(),
         }
     }
 
-    fn events(self, heard: Heard, notes: Notes) -> impl Stream<Item = Result<SseEvent, ApiError>> + Send + 'static {
-        let state = (self, heard.steps, Transcript::default(), notes, false);
+    fn events(self, steps: Steps, notes: Notes) -> impl Stream<Item = Result<SseEvent, ApiError>> + Send + 'static {
+        let state = (self, steps, Transcript::default(), notes, false);
         futures_util::stream::unfold(state, |(writer, mut steps, mut transcript, notes, ended)| async move {
             if ended {
                 return None;

@@ -6,6 +6,8 @@ use std::io::Read;
 use std::io::Result as IoResult;
 use std::io::Seek;
 use std::io::SeekFrom;
+use std::sync::Arc;
+use std::sync::Mutex;
 
 use super::decoded;
 use super::golden;
@@ -14,7 +16,9 @@ use super::written::float_wav;
 use super::written::silent_flac;
 use super::written::wav;
 use crate::audio::DecodeOptions;
+use crate::audio::Meter;
 use crate::audio::decode;
+use crate::error::Error;
 use crate::job::Job;
 
 #[test]
@@ -251,6 +255,28 @@ fn the_job_is_told_how_far_the_file_is_read() {
         (progress.phase, progress.done_bytes, progress.total_bytes),
         ("decoding", length, Some(length))
     );
+}
+
+#[test]
+fn a_meter_is_asked_ahead_of_the_samples_and_its_refusal_ends_the_work() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let meter = Meter::new(move |bytes| {
+        seen.lock().unwrap().push(bytes);
+        if bytes > 3 << 20 {
+            return Err(Error::internal("no more"));
+        }
+        Ok(())
+    });
+    let options = DecodeOptions::default().with_meter(meter);
+    let short = decoded(silent_flac(2), &options).unwrap();
+    let bytes = short.samples.len() as u64 * 4;
+    assert!(
+        matches!(asked.lock().unwrap().as_slice(), [first] if *first >= bytes),
+        "once for less than a MiB"
+    );
+    let error = decoded(silent_flac(60), &options).unwrap_err();
+    assert_eq!(error.to_string(), "no more");
 }
 
 /// A disk that fails after the first kilobytes.

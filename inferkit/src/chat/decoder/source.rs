@@ -121,6 +121,12 @@ impl DecoderSource {
         Ok(self.tensors.need(&format!("{name}.weight"))?.encoding)
     }
 
+    /// Bytes that a token of the cache takes: in numbers of 16 bits, and in numbers of 32.
+    pub(crate) fn cache_bytes_per_token(&self) -> (u64, u64) {
+        let shape = self.cache_shape(0, 0);
+        (shape.bytes_per_token(DType::F16), shape.bytes_per_token(DType::F32))
+    }
+
     pub(super) fn cache_shape(&self, blocks: usize, block_size: usize) -> CacheShape {
         let config = &self.config;
         let (layers, kv_heads, head_dim) = (config.layers.len(), config.kv_heads, config.head_dim);

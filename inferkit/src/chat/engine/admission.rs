@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use crate::chat::engine::Answer;
 use crate::chat::engine::AnswerStream;
-use crate::chat::engine::ledger::Ledger;
 use crate::chat::engine::outlet::outlet;
 use crate::chat::engine::request::Request;
+use crate::chat::engine::throughput::Throughput;
 use crate::chat::engine::worker::Arrival;
 use crate::chat::engine::worker::Command;
 use crate::chat::runner::RunnerCapabilities;
@@ -17,6 +17,7 @@ use crate::error::RequestFault;
 use crate::error::Result;
 use crate::task::QueueDepth;
 use crate::wrapper::Health;
+use crate::wrapper::engine::Line;
 
 /// What an engine is asked to answer.
 pub(crate) struct Submission {
@@ -34,21 +35,23 @@ pub(crate) struct Submission {
 #[derive(Debug)]
 pub(crate) struct Admission {
     inbox: mpsc::Sender<Command>,
-    ledger: Arc<Ledger>,
+    line: Arc<Line>,
     max_model_len: usize,
+    throughput: Arc<Throughput>,
 }
 
 impl Admission {
     /// The door of the worker that reads the other end of `inbox`.
-    pub(super) const fn new(
+    pub(super) fn new(
         inbox: mpsc::Sender<Command>,
-        ledger: Arc<Ledger>,
-        capabilities: RunnerCapabilities,
+        line: Arc<Line>,
+        (capabilities, throughput): (RunnerCapabilities, Arc<Throughput>),
     ) -> Self {
         Self {
             inbox,
-            ledger,
+            line,
             max_model_len: max_model_len(&capabilities),
+            throughput,
         }
     }
 
@@ -60,7 +63,7 @@ impl Admission {
 
     /// Whether the engine can still serve.
     pub(crate) fn health(&self) -> &Health {
-        self.ledger.health()
+        self.line.health()
     }
 
     /// Longest prompt and answer together: what the model can see and what the cache can hold.
@@ -70,7 +73,12 @@ impl Admission {
 
     /// Requests at work and in line.
     pub(crate) fn queue(&self) -> QueueDepth {
-        self.ledger.depth()
+        self.line.depth()
+    }
+
+    /// Tokens drawn a second of late.
+    pub(crate) fn tokens_per_second(&self) -> f64 {
+        self.throughput.per_second(Instant::now())
     }
 
     /// Queues a request. Returns at once; the first event comes with its first step.
@@ -89,8 +97,8 @@ impl Admission {
         if answers.is_empty() {
             return Err(Error::internal("a request without choices"));
         }
-        self.ledger.admit()?;
-        let (outlet, stream) = outlet(self.inbox.clone(), Arc::clone(&self.ledger));
+        self.line.admit()?;
+        let (outlet, stream) = outlet(self.inbox.clone(), Arc::clone(&self.line));
         let request = Request::new(outlet, answers, prompt.len(), max_tokens, called);
         // If the thread has ended, the request is dropped here and the stream says why.
         let _ = self.inbox.send(Command::Submit(Box::new(Arrival { request, prompt })));

@@ -12,15 +12,15 @@ use super::admission::Admission;
 use super::fake::FakeAnswer;
 use super::fake::FakeRunner;
 use super::fake::alone;
-use super::ledger::Ledger;
 use super::worker::Command;
-use super::worker::Ending;
 use super::worker::Worker;
 use super::*;
 use crate::error::Error;
 use crate::task::ChatEvent;
 use crate::task::QueueDepth;
 use crate::task::Usage;
+use crate::wrapper::engine::Line;
+use crate::wrapper::engine::Turns;
 
 /// A worker and its door.
 pub(super) struct Bench {
@@ -32,9 +32,13 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(runner: FakeRunner, config: EngineConfig) -> Self {
         let (inbox, commands) = mpsc::channel();
-        let ledger = Arc::new(Ledger::new(config.max_queued, config.max_running));
-        let worker = Worker::new(Box::new(runner), config, commands, Arc::clone(&ledger));
-        let admission = Admission::new(inbox.clone(), ledger, worker.capabilities());
+        let line = Arc::new(Line::new(config.max_queued, config.max_running));
+        let worker = Worker::new(Box::new(runner), config, commands, Arc::clone(&line));
+        let admission = Admission::new(
+            inbox.clone(),
+            line,
+            (worker.capabilities(), Arc::clone(worker.throughput())),
+        );
         Self {
             worker,
             admission,
@@ -47,7 +51,7 @@ impl Bench {
     }
 
     /// One turn that never sleeps.
-    pub(super) fn turn(&mut self) -> ControlFlow<Ending> {
+    pub(super) fn turn(&mut self) -> ControlFlow<()> {
         self.inbox.send(Command::Wake).unwrap();
         self.worker.turn()
     }

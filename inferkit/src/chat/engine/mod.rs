@@ -1,7 +1,7 @@
 //! The engine of a chat model: one thread that owns the runner, the cache's blocks and the schedule.
 //!
 //! ```text
-//! Admission::submit ─ ledger: places ─── inbox ─▶ ┌ worker thread ────────────────────────────────────┐
+//! Admission::submit ─ line: places ───── inbox ─▶ ┌ worker thread ────────────────────────────────────┐
 //!                                                    │ scheduler + pool ─ plan ─ batch ─▶ runner ─ logits │
 //! AnswerStream ◀────────── outlet, bounded ───────── │ request ◀─ Answer: sampler, detokenizer ◀─────┘    │
 //!                                                    └────────────────────────────────────────────────────┘
@@ -12,18 +12,18 @@
 //!
 //! **Invariant:** nothing outside the thread touches runner, blocks or schedule, and the thread never waits
 //! for a reader. What fails in one request ends that request; what fails in a step ends the requests in it;
-//! only a panic of the runner ends the engine.
+//! only a panic of the runner or the schedule ends the engine.
 
 mod admission;
 mod batch;
 mod handle;
-mod ledger;
 mod outlet;
 mod pace;
 mod pool;
 mod request;
 mod scheduler;
 mod sequence;
+mod throughput;
 mod worker;
 
 #[cfg(test)]
@@ -103,11 +103,4 @@ impl Default for EngineConfig {
             max_step_tokens: 2048,
         }
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no reason given".to_owned())
 }

@@ -16,11 +16,11 @@ use std::task::Poll;
 use futures_util::Stream;
 use tokio::sync::mpsc;
 
-use crate::chat::engine::ledger::Ledger;
 use crate::chat::engine::worker::Command;
 use crate::error::Error;
 use crate::error::Result;
 use crate::task::ChatEvent;
+use crate::wrapper::engine::Line;
 
 /// Parcels a reader may lag behind: 64, as the server documents.
 pub(super) const PARCELS: usize = 64;
@@ -39,7 +39,7 @@ pub(super) struct Outlet {
 }
 
 /// Both ends of a new way. `engine` is told when the reader has made room or gone.
-pub(super) fn outlet(engine: inbox::Sender<Command>, ledger: Arc<Ledger>) -> (Outlet, AnswerStream) {
+pub(super) fn outlet(engine: inbox::Sender<Command>, line: Arc<Line>) -> (Outlet, AnswerStream) {
     let (sender, receiver) = mpsc::channel(PARCELS + RESERVED);
     let is_awaited = Arc::new(AtomicBool::new(false));
     let stream = AnswerStream {
@@ -48,7 +48,7 @@ pub(super) fn outlet(engine: inbox::Sender<Command>, ledger: Arc<Ledger>) -> (Ou
         is_over: false,
         is_awaited: Arc::clone(&is_awaited),
         engine,
-        ledger,
+        line,
     };
     (
         Outlet {
@@ -95,7 +95,7 @@ pub(crate) struct AnswerStream {
     is_over: bool,
     is_awaited: Arc<AtomicBool>,
     engine: inbox::Sender<Command>,
-    ledger: Arc<Ledger>,
+    line: Arc<Line>,
 }
 
 impl AnswerStream {
@@ -133,7 +133,7 @@ impl Stream for AnswerStream {
                 Some(Err(error)) => return self.end(error),
                 // The engine's thread went away in the middle of the answer.
                 None => {
-                    let reason = self.ledger.closed();
+                    let reason = self.line.closed();
                     let reason = reason.unwrap_or_else(|| Error::generation_failed("the engine has ended"));
                     return self.end(reason);
                 }

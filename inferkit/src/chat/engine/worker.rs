@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Instant;
 
 use crate::chat::engine::EngineConfig;
 use crate::chat::engine::batch;
-use crate::chat::engine::ledger::Ledger;
 use crate::chat::engine::outlet::Parcel;
 use crate::chat::engine::pace::Pace;
-use crate::chat::engine::panic_text;
 use crate::chat::engine::request::Advance;
 use crate::chat::engine::request::Next;
 use crate::chat::engine::request::Request;
@@ -23,12 +19,15 @@ use crate::chat::engine::scheduler::Scheduler;
 use crate::chat::engine::scheduler::SchedulerLimits;
 use crate::chat::engine::sequence::Sequence;
 use crate::chat::engine::sequence::SequenceId;
+use crate::chat::engine::throughput::Throughput;
 use crate::chat::runner::Runner;
 use crate::chat::runner::RunnerCapabilities;
 use crate::chat::runner::StepBatch;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::wrapper::engine::Line;
+use crate::wrapper::engine::Turns;
 
 /// What the thread is told.
 pub(super) enum Command {
@@ -38,15 +37,6 @@ pub(super) enum Command {
     Wake,
     /// The engine is dropped.
     Stop,
-}
-
-/// Why an engine ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// It was dropped.
-    Unloaded,
-    /// The runner, or the schedule, panicked with this text.
-    Panic(String),
 }
 
 /// A request that takes its place in line.
@@ -61,9 +51,10 @@ pub(super) struct Worker {
     capabilities: RunnerCapabilities,
     config: EngineConfig,
     commands: mpsc::Receiver<Command>,
-    ledger: Arc<Ledger>,
+    line: Arc<Line>,
     scheduler: Scheduler,
     pace: Pace,
+    throughput: Arc<Throughput>,
     /// By the id of their first choice's sequence; the ids of the other choices follow it.
     requests: BTreeMap<SequenceId, Request>,
     next_id: u64,
@@ -79,7 +70,7 @@ impl Worker {
         runner: Box<dyn Runner>,
         config: EngineConfig,
         commands: mpsc::Receiver<Command>,
-        ledger: Arc<Ledger>,
+        line: Arc<Line>,
     ) -> Self {
         let capabilities = runner.capabilities();
         let scheduler = Scheduler::new(SchedulerLimits {
@@ -93,9 +84,10 @@ impl Worker {
             capabilities,
             config,
             commands,
-            ledger,
+            line,
             scheduler,
             pace: Pace::default(),
+            throughput: Arc::default(),
             requests: BTreeMap::new(),
             next_id: 0,
             is_stuck: false,
@@ -109,67 +101,19 @@ impl Worker {
         self.capabilities
     }
 
+    /// How fast tokens are drawn.
+    pub(super) const fn throughput(&self) -> &Arc<Throughput> {
+        &self.throughput
+    }
+
     /// Blocks that no sequence holds, and all there are.
     #[cfg(test)]
     pub(super) fn free_blocks(&self) -> (usize, usize) {
         self.scheduler.free_blocks()
     }
 
-    /// Takes turns until the engine is dropped or its runner panics.
-    pub(super) fn run(mut self) {
-        loop {
-            let turn = catch_unwind(AssertUnwindSafe(|| self.turn()));
-            match turn.unwrap_or_else(|panic| ControlFlow::Break(Ending::Panic(panic_text(&*panic)))) {
-                ControlFlow::Continue(()) => {}
-                ControlFlow::Break(ending) => return self.close(&ending),
-            }
-        }
-    }
-
-    /// Refuses requests from here on and ends those that are left.
-    fn close(&mut self, ending: &Ending) {
-        let (refusal, end) = ending.errors();
-        self.ledger.close(refusal);
-        if let Ending::Panic(_) = ending {
-            self.ledger.health().fail(end.clone());
-        }
-        for id in self.requests.keys().copied().collect::<Vec<_>>() {
-            self.end(id, Some(Err(end.clone())));
-        }
-    }
-
-    /// One round: commands, endings, a step. Breaks when the engine ends.
-    pub(super) fn turn(&mut self) -> ControlFlow<Ending> {
-        self.read_commands()?;
-        let now = Instant::now();
-        self.end_overdue(now);
-        let paused = self.paused(now);
-        let plan = self.scheduler.schedule(&self.pace, &paused);
-        self.ledger.set_spare(self.scheduler.spare_slots());
-        if plan.preempted > 0 {
-            let (free, usable) = self.scheduler.free_blocks();
-            tracing::info!(
-                preempted = plan.preempted,
-                free,
-                usable,
-                "cache is short: sequences are computed again"
-            );
-        }
-        self.is_stuck = plan.rows.is_empty();
-        if self.is_stuck {
-            return ControlFlow::Continue(());
-        }
-        self.announce(&plan, now);
-        match self.compute(&plan) {
-            Ok(Ok(())) => self.draw(&plan),
-            Ok(Err(error)) => self.end_all_of(&plan, &error),
-            Err(panic) => return ControlFlow::Break(Ending::Panic(panic)),
-        }
-        ControlFlow::Continue(())
-    }
-
-    /// Takes in all commands; sleeps for the first if there is nothing to compute.
-    fn read_commands(&mut self) -> ControlFlow<Ending> {
+    /// Takes in all commands; sleeps for the first if there is nothing to compute. Breaks when the engine was dropped.
+    fn read_commands(&mut self) -> ControlFlow<()> {
         let mut next = if self.requests.is_empty() {
             self.commands.recv().ok()
         } else if self.is_stuck {
@@ -178,13 +122,13 @@ impl Worker {
             self.commands.try_recv().ok()
         };
         if next.is_none() && self.requests.is_empty() {
-            return ControlFlow::Break(Ending::Unloaded);
+            return ControlFlow::Break(());
         }
         while let Some(command) = next {
             match command {
                 Command::Submit(arrival) => self.take_in(*arrival),
                 Command::Wake => {}
-                Command::Stop => return ControlFlow::Break(Ending::Unloaded),
+                Command::Stop => return ControlFlow::Break(()),
             }
             next = self.commands.try_recv().ok();
         }
@@ -230,7 +174,7 @@ impl Worker {
                 } else {
                     let message = format!("the request waited {queue_timeout:?} for this model; try again later");
                     Error::unavailable(UnavailableFault::QueueTimeout, message)
-                        .with_retry_after(self.ledger.time_to_drain())
+                        .with_retry_after(self.line.time_to_drain())
                 };
                 ended.push((id, Some(Err(error))));
             }
@@ -257,23 +201,20 @@ impl Worker {
             if let Some((_, request)) = request_of(&mut self.requests, row.id)
                 && !request.is_started()
             {
-                self.ledger.start();
+                self.line.start();
                 request.start(now);
             }
         }
     }
 
-    /// Computes a step. The outer error is what a panic said, the inner one ends the requests of the step.
-    fn compute(&mut self, plan: &Plan) -> std::result::Result<Result<()>, String> {
-        if let Err(error) = batch::fill(&mut self.batch, plan, &self.scheduler, self.capabilities.block_size) {
-            return Ok(Err(error));
-        }
+    /// Computes a step. An error ends the requests of the step.
+    fn compute(&mut self, plan: &Plan) -> Result<()> {
+        batch::fill(&mut self.batch, plan, &self.scheduler, self.capabilities.block_size)?;
         let began = Instant::now();
-        let step = catch_unwind(AssertUnwindSafe(|| self.runner.step(&self.batch, &mut self.logits)));
-        let result = step.map_err(|panic| panic_text(&*panic))?;
+        let result = self.runner.step(&self.batch, &mut self.logits);
         self.pace.observe(plan.answers, plan.prompt_tokens, began.elapsed());
         let rows = self.batch.logit_rows.len();
-        Ok(match result {
+        match result {
             Ok(()) if self.logits.len() == rows * self.capabilities.vocabulary => Ok(()),
             Ok(()) => Err(Error::generation_failed(format!(
                 "{} logits for {rows} rows of {}",
@@ -281,7 +222,7 @@ impl Worker {
                 self.capabilities.vocabulary
             ))),
             Err(error) => Err(Error::generation_failed(&error).with_source(error)),
-        })
+        }
     }
 
     /// Draws a token for each row that asks for one.
@@ -289,6 +230,7 @@ impl Worker {
         self.scheduler.complete(plan);
         let drawing = plan.rows.iter().filter(|row| row.draws);
         let mut logits = std::mem::take(&mut self.logits);
+        let mut drawn = 0;
         for (row, logits) in drawing.zip(logits.chunks_exact_mut(self.capabilities.vocabulary)) {
             // Gone if another choice of it failed in this step.
             let Some((first, request)) = request_of(&mut self.requests, row.id) else {
@@ -302,6 +244,7 @@ impl Worker {
                     continue;
                 }
             };
+            drawn += 1;
             match next {
                 Next::RequestEnded => self.end(first, Some(Ok(events))),
                 Next::ChoiceEnded => {
@@ -315,6 +258,7 @@ impl Worker {
             }
         }
         self.logits = logits;
+        self.throughput.count(drawn, Instant::now());
     }
 
     fn end_all_of(&mut self, plan: &Plan, error: &Error) {
@@ -335,12 +279,49 @@ impl Worker {
             self.scheduler.remove(SequenceId(id));
         }
         if request.is_started() {
-            self.ledger.end(request.age(Instant::now()));
+            self.line.end(request.age(Instant::now()));
         } else {
-            self.ledger.give_up();
+            self.line.give_up();
         }
         if let Some(last) = last {
             request.outlet.send(last);
+        }
+    }
+}
+
+impl Turns for Worker {
+    /// One round: commands, endings, a step.
+    fn turn(&mut self) -> ControlFlow<()> {
+        self.read_commands()?;
+        let now = Instant::now();
+        self.end_overdue(now);
+        let paused = self.paused(now);
+        let plan = self.scheduler.schedule(&self.pace, &paused);
+        if plan.preempted > 0 {
+            let (free, usable) = self.scheduler.free_blocks();
+            tracing::info!(
+                preempted = plan.preempted,
+                free,
+                usable,
+                "cache is short: sequences are computed again"
+            );
+        }
+        self.announce(&plan, now);
+        self.line.set_spare(self.scheduler.spare_slots());
+        self.is_stuck = plan.rows.is_empty();
+        if self.is_stuck {
+            return ControlFlow::Continue(());
+        }
+        match self.compute(&plan) {
+            Ok(()) => self.draw(&plan),
+            Err(error) => self.end_all_of(&plan, &error),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end_all(&mut self, error: &Error) {
+        for id in self.requests.keys().copied().collect::<Vec<_>>() {
+            self.end(id, Some(Err(error.clone())));
         }
     }
 }
@@ -350,26 +331,4 @@ fn request_of(requests: &mut BTreeMap<SequenceId, Request>, id: SequenceId) -> O
     let (&first, request) = requests.range_mut(..=id).next_back()?;
     let belongs = id.0 - first.0 < request.choices() as u64;
     belongs.then_some((first, request))
-}
-
-impl Ending {
-    /// What later requests are refused with, and what those in progress end with.
-    fn errors(&self) -> (Error, Error) {
-        match self {
-            Self::Unloaded => {
-                let message = "the model was unloaded before the answer ended; ask again";
-                let error = Error::unavailable(UnavailableFault::Cancelled, message);
-                (error.clone(), error)
-            }
-            Self::Panic(text) => {
-                let end = Error::generation_failed(format!("the model's thread panicked ({text})"));
-                tracing::error!("{end}");
-                let message = "the model failed while it answered; load it again";
-                (
-                    Error::unavailable(UnavailableFault::ModelFailed, message).with_source(end.clone()),
-                    end,
-                )
-            }
-        }
-    }
 }

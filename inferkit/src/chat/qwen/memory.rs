@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::error::UnavailableFault;
 use crate::monitor::GpuMonitor;
 use crate::monitor::HostMonitor;
+use crate::wrapper::MemoryRange;
 
 /// Longest context unless asked for more: few conversations are longer, and cache is dear.
 const LONGEST_BY_DEFAULT: usize = 32_768;
@@ -81,6 +82,24 @@ pub(super) fn plan(estimate: &MemoryEstimate, wish: &Wish, available: Option<u64
         block_size: wish.block_size,
     };
     Ok(MemoryPlan { cache, max_model_len })
+}
+
+/// From the least useful cache in the smallest numbers to the wanted one in the largest, beside `weights_bytes`.
+///
+/// * `token_bytes`: least and most that a token of the cache takes
+pub(super) fn range(weights_bytes: u64, token_bytes: (u64, u64), wish: &Wish, available: Option<u64>) -> MemoryRange {
+    let least = round_up(LEAST_TOKENS.min(wish.max_model_len), wish.block_size) as u64;
+    let estimate = MemoryEstimate {
+        weights_bytes,
+        cache_bytes_per_token: token_bytes.1,
+    };
+    let wanted = Wish { force: true, ..*wish };
+    let most = plan(&estimate, &wanted, available).map_or(0, |plan| {
+        (plan.cache.blocks as u64).saturating_mul(plan.cache.block_size as u64)
+    });
+    let bytes = |tokens: u64, each: u64| weights_bytes.saturating_add(tokens.saturating_mul(each));
+    let low = bytes(least, token_bytes.0);
+    MemoryRange::new(low, bytes(most, token_bytes.1).max(low))
 }
 
 /// Slots are counted in 32 bits; this leaves room for rounding up.
@@ -183,6 +202,19 @@ mod tests {
         };
         assert_eq!(tokens(&wish, Some(1 << 40)), 6400);
         assert_eq!(tokens(&wish, Some(1_320_000)), 3200);
+    }
+
+    #[test]
+    fn a_load_takes_from_the_least_useful_to_the_wanted_cache() {
+        let plenty = range(1_000_000, (50, 100), &WISH, None);
+        assert_eq!(plenty.low_bytes, 1_000_000 + 1056 * 50, "1024 tokens and block 0");
+        assert_eq!(
+            plenty.high_bytes,
+            1_000_000 + (4 * 32_768 + 32) * 100,
+            "four contexts and block 0"
+        );
+        let scarce = range(1_000_000, (50, 100), &WISH, Some(1_000_000));
+        assert!(scarce.high_bytes < plenty.high_bytes && scarce.high_bytes >= scarce.low_bytes);
     }
 
     #[test]

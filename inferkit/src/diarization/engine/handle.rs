@@ -1,31 +1,26 @@
 //! The engine as its owner sees it.
 
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use tokio::sync::oneshot;
 
-use super::stream::events;
-use super::work::Order;
-use super::work::panic_text;
-use super::work::serve;
+use super::work::Recording;
+use super::work::Worker;
 use crate::diarization::clustering::SpeakerBounds;
 use crate::diarization::pipeline::Listener;
-use crate::error::Error;
 use crate::error::Result;
-use crate::error::UnavailableFault;
+use crate::task::DiarizationEvent;
 use crate::task::DiarizationModel;
 use crate::task::DiarizationRequest;
 use crate::task::DiarizationResult;
 use crate::task::DiarizationStream;
+use crate::task::QueueDepth;
+use crate::wrapper::Health;
+use crate::wrapper::engine::EngineThread;
+use crate::wrapper::engine::Queue;
+use crate::wrapper::engine::QueueLimits;
 
 /// What the thread runs.
 pub(in crate::diarization) trait Diarize {
@@ -58,86 +53,61 @@ impl Default for EngineConfig {
 /// A running engine. Dropping it ends its thread and frees the pipeline; results in progress end with an error.
 #[derive(Debug)]
 pub(in crate::diarization) struct Engine {
-    line: Option<mpsc::SyncSender<Order>>,
-    stopped: Arc<AtomicBool>,
-    config: EngineConfig,
-    thread: Option<JoinHandle<()>>,
+    queue: Arc<Queue<Recording, DiarizationEvent>>,
+    /// Held until the queue has told it to end, which it sees at the pipeline's next check.
+    _thread: EngineThread,
 }
 
 impl Engine {
-    /// Starts the thread, builds what it runs on it, and waits until it is ready.
+    /// Starts the thread, builds what it runs on it, waits until it is ready, and returns what `build` tells of it.
     ///
     /// # Errors
-    /// What `build` returns; [`Error::Internal`] if it panics or no thread can be started.
-    pub(in crate::diarization) async fn start<D, B>(config: EngineConfig, build: B) -> Result<Self>
+    /// What `build` returns; [`crate::Error::Internal`] if it panics or no thread can be started.
+    pub(in crate::diarization) async fn start<D, F, B>(config: EngineConfig, build: B) -> Result<(Self, F)>
     where
         D: Diarize,
-        B: FnOnce() -> Result<D> + Send + 'static,
+        F: Send + 'static,
+        B: FnOnce() -> Result<(D, F)> + Send + 'static,
     {
-        let (line, orders) = mpsc::sync_channel(config.max_queued.max(1));
-        let (ready, built) = oneshot::channel();
-        let stopped = Arc::new(AtomicBool::new(false));
-        let stop = Arc::clone(&stopped);
-        let body = move || match catch_unwind(AssertUnwindSafe(build)) {
-            Ok(Ok(pipeline)) => {
-                if ready.send(Ok(())).is_ok() {
-                    serve(&pipeline, &orders, &stop);
-                }
-            }
-            Ok(Err(error)) => drop(ready.send(Err(error))),
-            Err(panic) => {
-                let text = format!("loading the model panicked: {}", panic_text(&*panic));
-                drop(ready.send(Err(Error::internal(text))));
-            }
+        let queue = Arc::new(Queue::new(QueueLimits {
+            max_queued: config.max_queued,
+            queue_timeout: config.queue_timeout,
+            places: 1,
+        }));
+        let queue_of_worker = Arc::clone(&queue);
+        let build = move || {
+            let (pipeline, facts) = build()?;
+            let worker = Worker {
+                pipeline,
+                queue: queue_of_worker,
+            };
+            Ok((worker, facts))
         };
-        let thread = std::thread::Builder::new()
-            .name("inferkit-diarize".to_owned())
-            .spawn(body);
-        let thread = thread.map_err(|e| Error::internal("no thread could be started for the model").with_source(e))?;
-        built
-            .await
-            .map_err(|_| Error::internal("the model's thread ended while it was built"))??;
-        Ok(Self {
-            line: Some(line),
-            stopped,
-            config,
-            thread: Some(thread),
-        })
+        let (thread, facts) = EngineThread::start("inferkit-diarize", Arc::clone(queue.line()), build).await?;
+        Ok((Self { queue, _thread: thread }, facts))
+    }
+
+    /// What a registry watches.
+    pub(in crate::diarization) fn health(&self) -> Health {
+        self.queue.line().health().clone()
     }
 }
 
 #[async_trait]
 impl DiarizationModel for Engine {
+    fn queue(&self) -> Option<QueueDepth> {
+        Some(self.queue.line().depth())
+    }
+
     async fn diarize(&self, request: DiarizationRequest) -> Result<DiarizationStream> {
         let bounds = SpeakerBounds::new(request.min_speakers, request.max_speakers)?;
-        let (order, stream) = events(request, bounds, self.config.queue_timeout);
-        let Some(line) = &self.line else {
-            return Err(Error::cancelled());
-        };
-        match line.try_send(order) {
-            Ok(()) => Ok(stream.boxed()),
-            Err(mpsc::TrySendError::Full(_)) => Err(Error::unavailable(
-                UnavailableFault::QueueFull,
-                format!(
-                    "{} recordings wait for this model, and no more may; try again later",
-                    self.config.max_queued
-                ),
-            )),
-            Err(mpsc::TrySendError::Disconnected(_)) => {
-                Err(Error::internal("diarization failed: the engine has ended"))
-            }
-        }
+        Ok(self.queue.submit(Recording { request, bounds })?.boxed())
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
-        self.line = None;
-        if let Some(thread) = self.thread.take() {
-            // It ends at the pipeline's next check; a panic has been told to the callers already.
-            let _ = thread.join();
-        }
+        self.queue.stop();
     }
 }
 

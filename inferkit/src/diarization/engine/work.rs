@@ -1,14 +1,8 @@
 //! What the thread does: one request after the other.
 
-use std::any::Any;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc as line;
-
-use tokio::sync::mpsc;
-use tokio::sync::oneshot;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::handle::Diarize;
 use crate::diarization::clustering::SpeakerBounds;
@@ -16,74 +10,86 @@ use crate::diarization::pipeline::Listener;
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::panics::contain;
 use crate::task::DiarizationEvent;
 use crate::task::DiarizationRequest;
-use crate::task::DiarizationResult;
+use crate::wrapper::engine::Order;
+use crate::wrapper::engine::Outlet;
+use crate::wrapper::engine::Queue;
+use crate::wrapper::engine::Turns;
 
-/// A request in line.
-pub(super) struct Order {
+/// A checked request.
+#[derive(Debug)]
+pub(super) struct Recording {
     pub(super) request: DiarizationRequest,
     pub(super) bounds: SpeakerBounds,
-    /// Told once the work begins.
-    pub(super) started: oneshot::Sender<()>,
-    pub(super) outlet: mpsc::Sender<Result<DiarizationEvent>>,
 }
 
-/// Serves the line until it is closed or the engine is stopped.
-pub(super) fn serve(pipeline: &impl Diarize, orders: &line::Receiver<Order>, stopped: &AtomicBool) {
-    while let Ok(order) = orders.recv() {
-        let Order {
-            request,
-            bounds,
-            started,
-            outlet,
-        } = order;
-        let caller = Caller {
-            outlet: &outlet,
-            stopped,
-        };
-        if started.send(()).is_err() || outlet.is_closed() {
-            continue;
+/// Owns the pipeline; lives on the engine's thread.
+pub(super) struct Worker<D> {
+    pub(super) pipeline: D,
+    pub(super) queue: Arc<Queue<Recording, DiarizationEvent>>,
+}
+
+impl<D: Diarize> Turns for Worker<D> {
+    /// One recording. A panic in it ends its request only: a pipeline keeps nothing of it.
+    fn turn(&mut self) -> ControlFlow<()> {
+        self.queue.wait();
+        if self.queue.is_stopped() {
+            return ControlFlow::Break(());
         }
+        if let Some(Order { request, outlet }) = self.queue.take() {
+            let begun = Instant::now();
+            let result = self.diarize(&request, &outlet);
+            // Before the caller is told, so that whoever asks again then finds the place free.
+            self.queue.line().end(begun.elapsed());
+            outlet.send(result);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end_all(&mut self, error: &Error) {
+        self.queue.end_all(error);
+    }
+}
+
+impl<D: Diarize> Worker<D> {
+    fn diarize(&self, recording: &Recording, outlet: &Outlet<DiarizationEvent>) -> Result<DiarizationEvent> {
+        let Recording { request, bounds } = recording;
+        let caller = Caller {
+            outlet,
+            queue: &self.queue,
+        };
         let run = || {
             caller.check()?;
-            pipeline.diarize(&request.samples, bounds, &caller)
+            self.pipeline.diarize(&request.samples, *bounds, &caller)
         };
-        let result = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-            let text = format!("diarization failed: it panicked: {}", panic_text(&*panic));
-            Err(Error::internal(text))
-        });
-        let last = result.map(|mut result: DiarizationResult| {
-            if !request.embeddings {
-                result.embeddings.clear();
-            }
-            DiarizationEvent::Done(result)
-        });
-        // Fails only if the reader has gone; the place for it is kept free.
-        let _ = outlet.try_send(last);
+        let mut result = contain(run, |text| {
+            Error::internal(format!("diarization failed: it panicked: {text}"))
+        })?;
+        if !request.embeddings {
+            result.embeddings.clear();
+        }
+        Ok(DiarizationEvent::Done(result))
     }
 }
 
 /// The caller as the pipeline sees it.
 struct Caller<'a> {
-    outlet: &'a mpsc::Sender<Result<DiarizationEvent>>,
-    stopped: &'a AtomicBool,
+    outlet: &'a Outlet<DiarizationEvent>,
+    queue: &'a Queue<Recording, DiarizationEvent>,
 }
 
 impl Listener for Caller<'_> {
     fn progress(&self, done_seconds: f64, total_seconds: f64) {
-        // The last place is for the last event.
-        if self.outlet.capacity() > 1 {
-            let event = DiarizationEvent::Progress {
-                done_seconds,
-                total_seconds,
-            };
-            let _ = self.outlet.try_send(Ok(event));
-        }
+        self.outlet.send(Ok(DiarizationEvent::Progress {
+            done_seconds,
+            total_seconds,
+        }));
     }
 
     fn check(&self) -> Result<()> {
-        if self.stopped.load(Ordering::Relaxed) {
+        if self.queue.is_stopped() {
             let message = "the model was unloaded while it worked; load it and try again";
             return Err(Error::unavailable(UnavailableFault::ModelNotLoaded, message));
         }
@@ -92,11 +98,4 @@ impl Listener for Caller<'_> {
         }
         Ok(())
     }
-}
-
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no reason given".to_owned())
 }

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 
 use crate::diarization::pipeline::CONFIG;
 use crate::diarization::pipeline::Need;
-use crate::diarization::pipeline::Origin;
+use crate::diarization::pipeline::Origin as PipelineOrigin;
 use crate::diarization::pipeline::PartFiles;
 use crate::diarization::pipeline::PipelineConfig;
 use crate::diarization::pipeline::needs;
 use crate::error::Error;
 use crate::error::HubFault;
-use crate::error::RequestFault;
 use crate::error::Result;
 use crate::hub::DownloadOptions;
 use crate::hub::FileInventory;
@@ -21,17 +20,20 @@ use crate::hub::Hub;
 use crate::hub::ModelFile;
 use crate::hub::Source;
 use crate::job::Job;
+use crate::wrapper::Origin;
+use crate::wrapper::not_downloaded;
 
 /// Longest configuration that is read, in bytes.
 const LONGEST_CONFIG: u64 = 1 << 20;
 
-/// The files of the pipeline at `source`, of whichever repositories. Reads the disk, never the network.
+/// The files of the pipeline at `origin`, of whichever repositories. Reads the disk, never the network.
 ///
 /// # Errors
 /// [`Error::BadModel`] for a configuration that cannot be used; as [`Hub::inventory`].
-pub(super) fn inventory(source: &Source, hub: &Hub) -> Result<FileInventory> {
+pub(super) fn inventory(origin: &Origin) -> Result<FileInventory> {
+    let Origin { source, hub } = origin;
     let Some(place) = config_place(source, hub)? else {
-        return hub.inventory(source, &config_selection());
+        return origin.inventory(&config_selection());
     };
     let (_, needs) = read(&place, source)?;
     let mut files = vec![present(&place, Path::new(CONFIG))];
@@ -55,7 +57,8 @@ pub(super) fn inventory(source: &Source, hub: &Hub) -> Result<FileInventory> {
 ///
 /// # Errors
 /// As [`Hub::download`]; a gated repository is named with the page on which it is accepted.
-pub(super) async fn download(source: &Source, hub: &Hub, options: &DownloadOptions, job: &Job) -> Result<()> {
+pub(super) async fn download(origin: &Origin, options: &DownloadOptions, job: &Job) -> Result<()> {
+    let Origin { source, hub } = origin;
     let pinned = pinned(source, options);
     let place = match &pinned {
         Source::Path(_) => config_place(&pinned, hub)?.ok_or_else(|| no_config(&pinned))?,
@@ -104,8 +107,9 @@ pub(super) async fn download(source: &Source, hub: &Hub, options: &DownloadOptio
 /// The configuration and the files of its parts, all of them present.
 ///
 /// # Errors
-/// [`RequestFault::NotDownloaded`] when a file is missing; [`Error::BadModel`] for a configuration that cannot be used.
-pub(super) fn located(source: &Source, hub: &Hub) -> Result<(PipelineConfig, PartFiles)> {
+/// [`Error::InvalidRequest`] (`not_downloaded`) when a file is missing; [`Error::BadModel`] for a configuration that cannot be used.
+pub(super) fn located(origin: &Origin) -> Result<(PipelineConfig, PartFiles)> {
+    let Origin { source, hub } = origin;
     let place = config_place(source, hub)?.ok_or_else(|| match source {
         Source::Path(_) => no_config(source),
         Source::Hub { .. } => not_downloaded(source),
@@ -156,14 +160,14 @@ fn read(place: &Path, source: &Source) -> Result<(PipelineConfig, Vec<Need>)> {
         return Err(Error::bad_model(message));
     }
     let config = PipelineConfig::read(&std::fs::read(place).map_err(unreadable)?)?;
-    let origin = match source {
-        Source::Hub { repository, revision } => Origin::Repository {
+    let pipeline_origin = match source {
+        Source::Hub { repository, revision } => PipelineOrigin::Repository {
             repository: repository.clone(),
             revision: revision.clone(),
         },
-        Source::Path(_) => Origin::Folder(place.parent().map(Path::to_owned).unwrap_or_default()),
+        Source::Path(_) => PipelineOrigin::Folder(place.parent().map(Path::to_owned).unwrap_or_default()),
     };
-    let needs = needs(&config, &origin)?;
+    let needs = needs(&config, &pipeline_origin)?;
     Ok((config, needs))
 }
 
@@ -213,9 +217,4 @@ fn missing(path: &Path) -> Error {
         path.display()
     );
     Error::hub(HubFault::FileNotFound, message)
-}
-
-fn not_downloaded(source: &Source) -> Error {
-    let message = format!("the files of {source} are not all here; download the model first");
-    Error::invalid(RequestFault::NotDownloaded, None, message)
 }

@@ -3,10 +3,8 @@
 use async_trait::async_trait;
 
 use super::*;
-use crate::task::DiarizationStream;
 use crate::task::SpeakerTurn;
 use crate::task::TranscriptionCapabilities;
-use crate::task::TranscriptionStream;
 use crate::task::Word;
 
 /// A model that plays back what it holds, and refuses when it holds nothing.
@@ -74,7 +72,7 @@ fn heard() -> Vec<DiarizationEvent> {
 }
 
 fn request() -> MeetingRequest {
-    MeetingRequest::new(Arc::from([0.0; 8]))
+    MeetingRequest::new(vec![0.0; 8].into())
 }
 
 async fn run(transcript: &[TranscriptionEvent], turns: &[DiarizationEvent]) -> Vec<Result<MeetingEvent>> {

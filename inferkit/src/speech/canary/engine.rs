@@ -1,11 +1,11 @@
 //! The engine: a thread that owns the networks and writes down many recordings at once.
 //!
 //! ```text
-//! requests ─ line, bounded ─▶ inbox ─▶ ┌───────────────── thread ─────────────────┐
+//! requests ─▶ queue, bounded ────────▶ ┌───────────────── thread ─────────────────┐
 //!                                      │ work: recording, transcript              │
 //!                                      │ turn: the next windows of all works,     │
 //!                                      │ encoded together, decoded together       │
-//! TranscriptStream ◀──── events ────── │ a window that is written ─▶ segments     │
+//! EventStream ◀───────── events ────── │ a window that is written ─▶ segments     │
 //!                                      └──────────────────────────────────────────┘
 //! ```
 //!

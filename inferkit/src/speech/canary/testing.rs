@@ -50,12 +50,12 @@ pub(super) fn golden_tensors(name: &str) -> BTreeMap<String, Tensor> {
 }
 
 /// The samples of a clip, mono at 16 kHz.
-pub(super) fn clip(name: &str) -> Arc<[f32]> {
+pub(super) fn clip(name: &str) -> Arc<Vec<f32>> {
     flac(&golden(&format!("audio/{name}.flac")))
 }
 
 /// The samples of a FLAC file, mono at 16 kHz.
-pub(super) fn flac(path: &Path) -> Arc<[f32]> {
+pub(super) fn flac(path: &Path) -> Arc<Vec<f32>> {
     let stream = MediaSourceStream::new(
         Box::new(std::fs::File::open(path).unwrap()),
         MediaSourceStreamOptions::default(),

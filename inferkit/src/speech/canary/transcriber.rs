@@ -21,6 +21,7 @@ use super::transcript::Transcript;
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
+use crate::task::QueueDepth;
 use crate::task::Samples;
 use crate::task::TimeDetail;
 use crate::task::TranscriptionCapabilities;
@@ -71,6 +72,10 @@ impl Transcriber {
 impl TranscriptionModel for Transcriber {
     fn capabilities(&self) -> TranscriptionCapabilities {
         self.desk.capabilities.clone()
+    }
+
+    fn queue(&self) -> Option<QueueDepth> {
+        Some(self.engine.queue())
     }
 
     async fn transcribe(&self, request: TranscriptionRequest) -> Result<TranscriptionStream> {

@@ -12,13 +12,11 @@ use super::engine::EngineOptions;
 use super::source::CanarySource;
 use super::transcriber::Transcriber;
 use crate::error::Error;
-use crate::error::RequestFault;
 use crate::error::Result;
 use crate::error::UnavailableFault;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::nn::Device;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::Task;
@@ -27,9 +25,12 @@ use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
+use crate::wrapper::Origin;
 use crate::wrapper::Progress;
+use crate::wrapper::weights_bytes;
 
 /// A speech model of the family Canary: recognition and translation.
 ///
@@ -51,8 +52,7 @@ use crate::wrapper::Progress;
 /// writes them between the words, which it does only when words are asked for.
 #[derive(Debug, Clone)]
 pub struct CanaryAsrModel {
-    source: Source,
-    hub: Hub,
+    origin: Origin,
     options: CanaryOptions,
 }
 
@@ -86,8 +86,7 @@ impl CanaryAsrModel {
     /// The model at `source`, with everything at its default.
     pub fn new(source: Source, hub: Hub) -> Self {
         Self {
-            source,
-            hub,
+            origin: Origin { source, hub },
             options: CanaryOptions::default(),
         }
     }
@@ -106,17 +105,11 @@ impl CanaryAsrModel {
     /// The archive to load from, which is there.
     fn located(&self) -> Result<PathBuf> {
         let selection = self.selection();
-        let Some(place) = self.hub.locate(&self.source, &selection)? else {
-            let message = format!(
-                "the files of {} are not all here; download the model first",
-                self.source
-            );
-            return Err(Error::invalid(RequestFault::NotDownloaded, None, message));
-        };
+        let place = self.origin.located(&selection)?;
         if place.is_file() {
             return Ok(place);
         }
-        archive_in(&place, &self.hub.inventory(&self.source, &selection)?)
+        archive_in(&place, &self.origin.inventory(&selection)?)
     }
 
     fn engine_options(&self) -> EngineOptions {
@@ -146,31 +139,27 @@ impl CanaryAsrModel {
 #[async_trait]
 impl ModelWrapper for CanaryAsrModel {
     fn describe(&self) -> ModelInfo {
-        let license_url = self
-            .source
-            .repository()
-            .map(|repository| self.hub.license_url(repository));
-        ModelInfo {
-            license_url,
-            ..ModelInfo::new("canary", Task::Transcribe, self.source.clone())
-        }
+        self.origin.describe("canary", Task::Transcribe)
     }
 
     async fn files(&self) -> Result<FileInventory> {
-        self.hub.inventory(&self.source, &self.selection())
+        self.origin.inventory(&self.selection())
+    }
+
+    fn memory_range(&self, files: &FileInventory) -> Option<MemoryRange> {
+        // Weights lie in memory as they are stored, and caches are small beside them.
+        let weights = weights_bytes(files);
+        Some(MemoryRange::new(weights, weights))
     }
 
     async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()> {
-        self.hub
-            .download(&self.source, &self.selection(), options, job)
-            .await
-            .map(drop)
+        self.origin.download(&self.selection(), options, job).await
     }
 
     async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
         job.check()?;
         job.report(Progress::phase("opening files"));
-        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
+        let device = options.open_device(self.options.device)?;
         let dtype = options.dtype.unwrap_or(self.options.dtype);
         let source = Arc::new(CanarySource::open(&self.located()?, job)?);
         self.check_budget(source.weights_bytes(&device, dtype)?, options.force)?;

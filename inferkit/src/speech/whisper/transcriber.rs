@@ -13,6 +13,7 @@ use super::tokens::WhisperTokens;
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
+use crate::task::QueueDepth;
 use crate::task::TranscriptionCapabilities;
 use crate::task::TranscriptionModel;
 use crate::task::TranscriptionRequest;
@@ -136,6 +137,10 @@ impl TranscriptionModel for Transcriber {
             punctuation_switch: false,
             inverse_text_normalisation_switch: false,
         }
+    }
+
+    fn queue(&self) -> Option<QueueDepth> {
+        Some(self.engine.queue())
     }
 
     async fn transcribe(&self, request: TranscriptionRequest) -> Result<TranscriptionStream> {

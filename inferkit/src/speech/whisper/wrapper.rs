@@ -1,6 +1,5 @@
 //! The wrapper of the Whisper family, from a hub repository or a path.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,11 @@ use super::network::NetworkSource;
 use super::tokens::WhisperTokens;
 use super::transcriber::Transcriber;
 use crate::error::Error;
-use crate::error::RequestFault;
 use crate::error::Result;
 use crate::error::UnavailableFault;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
-use crate::nn::Device;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::Task;
@@ -29,9 +26,12 @@ use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
+use crate::wrapper::MemoryRange;
 use crate::wrapper::ModelInfo;
 use crate::wrapper::ModelWrapper;
+use crate::wrapper::Origin;
 use crate::wrapper::Progress;
+use crate::wrapper::weights_bytes;
 
 /// Recordings at work at once, if memory allows.
 const MOST_SLOTS: usize = 8;
@@ -58,8 +58,7 @@ const BEST_OF: usize = 5;
 /// ```
 #[derive(Debug, Clone)]
 pub struct WhisperModel {
-    source: Source,
-    hub: Hub,
+    origin: Origin,
     options: WhisperOptions,
 }
 
@@ -98,8 +97,7 @@ impl WhisperModel {
     /// The model at `source`, with everything at its default.
     pub fn new(source: Source, hub: Hub) -> Self {
         Self {
-            source,
-            hub,
+            origin: Origin { source, hub },
             options: WhisperOptions::default(),
         }
     }
@@ -122,17 +120,6 @@ impl WhisperModel {
             .with_first_of(["model.safetensors", "model-*-of-*.safetensors"])
         };
         self.options.files.clone().unwrap_or_else(published)
-    }
-
-    /// The folder to load from, all files present.
-    fn located(&self) -> Result<PathBuf> {
-        self.hub.locate(&self.source, &self.selection())?.ok_or_else(|| {
-            let message = format!(
-                "the files of {} are not all here; download the model first",
-                self.source
-            );
-            Error::invalid(RequestFault::NotDownloaded, None, message)
-        })
     }
 
     /// As many recordings at once as the budget allows, at least one.
@@ -185,32 +172,29 @@ impl WhisperModel {
 #[async_trait]
 impl ModelWrapper for WhisperModel {
     fn describe(&self) -> ModelInfo {
-        let license_url = self
-            .source
-            .repository()
-            .map(|repository| self.hub.license_url(repository));
-        ModelInfo {
-            license_url,
-            ..ModelInfo::new("whisper", Task::Transcribe, self.source.clone())
-        }
+        self.origin.describe("whisper", Task::Transcribe)
     }
 
     async fn files(&self) -> Result<FileInventory> {
-        self.hub.inventory(&self.source, &self.selection())
+        self.origin.inventory(&self.selection())
+    }
+
+    fn memory_range(&self, files: &FileInventory) -> Option<MemoryRange> {
+        let weights = weights_bytes(files);
+        let most = weights.saturating_add(CACHE_BUDGET);
+        let most = self.options.memory_budget.map_or(most, |budget| budget.max(weights));
+        Some(MemoryRange::new(weights, most))
     }
 
     async fn download(&self, options: &DownloadOptions, job: &Job) -> Result<()> {
-        self.hub
-            .download(&self.source, &self.selection(), options, job)
-            .await
-            .map(drop)
+        self.origin.download(&self.selection(), options, job).await
     }
 
     async fn load(&self, options: &LoadOptions, job: &Job) -> Result<Loaded> {
         job.check()?;
         job.report(Progress::phase("opening files"));
-        let folder = self.located()?;
-        let device = Device::open_on(options.device.unwrap_or(self.options.device), options.threads.as_ref())?;
+        let folder = self.origin.located(&self.selection())?;
+        let device = options.open_device(self.options.device)?;
         let source = NetworkSource::open(&folder)?;
         let config = source.config().clone();
         let tokens = Arc::new(WhisperTokens::from_folder(&folder, config.vocabulary)?);

@@ -169,7 +169,9 @@ impl AudioApi {
             channel: None,
             patience: earlier(app.config.limits.load_wait, notes.deadline()),
         };
-        heard(app, file, hearing).await
+        let heard = heard(app, file, hearing).await?;
+        notes.shorten_deadline(heard.recording.duration_seconds);
+        Ok(heard)
     }
 }
 

@@ -1,5 +1,7 @@
 use poem::test::TestForm;
 use poem::test::TestResponse;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
 use serde_json::json;
 
@@ -203,6 +205,24 @@ async fn what_is_too_long_or_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn recordings_share_a_bound_of_memory_and_come_back_when_there_is_room() {
+    let app = audio_app("[limits]\nmax_audio_memory = \"8MiB\"\n").await;
+    let client = testing::client(&app);
+    let others = app.recordings.room();
+    others.hold(8 << 20).unwrap();
+    let response = client.post(TRANSCRIPTIONS).multipart(form(&[])).send().await;
+    response.assert_header("retry-after", "5");
+    let (status, body) = testing::json(response).await;
+    assert_eq!((status, &body["error"]["code"]), (503, &json!("insufficient_memory")));
+    drop(others);
+    for _ in 0..3 {
+        let response = client.post(TRANSCRIPTIONS).multipart(form(&[])).send().await;
+        response.assert_status_is_ok();
+    }
+    app.recordings.room().hold(8 << 20).unwrap();
+}
+
+#[tokio::test]
 async fn another_kind_of_body_is_told_what_is_wanted() {
     let client = testing::client(&audio_app("").await);
     let response = client
@@ -234,4 +254,42 @@ async fn a_translation_is_english() {
     response.assert_content_type("application/x-subrip; charset=utf-8");
     let refused = (400, "unsupported_parameter".to_owned(), "language".to_owned());
     assert_eq!(refusal(path, form(&[("language", "fr")])).await, refused);
+}
+
+/// A piece of a form, sound or not.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let known: Vec<&'static [u8]> = vec![
+        b"--x\r\n",
+        b"--x--\r\n",
+        b"\r\n",
+        b"Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n",
+        b"Content-Disposition: form-data; name=\"model\"\r\n\r\n",
+        b"Content-Disposition: form-data; name=\"temperature\"\r\n\r\n0.5",
+        b"Content-Disposition: form-data; name=\"",
+        b"Content-Type: text/plain; charset=\xff\r\n",
+        b"RIFF\x04\0\0\0WAVEfmt ",
+        b"canary",
+    ];
+    let known = prop::sample::select(known).prop_map(<[u8]>::to_vec);
+    prop_oneof![6 => known, 1 => prop::collection::vec(any::<u8>(), 0..20)]
+}
+
+#[test]
+fn whatever_stands_in_a_form_is_answered_and_is_never_the_servers_fault() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let app = runtime.block_on(audio_app(""));
+    let client = testing::client(&app);
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(100));
+    let forms = prop::collection::vec(piece(), 0..10);
+    let result = runner.run(&forms, |pieces| {
+        let response = client
+            .post(TRANSCRIPTIONS)
+            .content_type("multipart/form-data; boundary=x")
+            .body(pieces.concat())
+            .send();
+        let status = runtime.block_on(response).0.status().as_u16();
+        prop_assert!(matches!(status, 200 | 400..=499), "{}", status);
+        Ok(())
+    });
+    result.unwrap();
 }

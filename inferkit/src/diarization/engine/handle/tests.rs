@@ -1,9 +1,10 @@
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::mpsc;
 
 use super::*;
-use crate::task::DiarizationEvent;
+use crate::error::Error;
 
 /// Takes a step for each message it gets, then answers or panics.
 struct Fake {
@@ -31,7 +32,7 @@ async fn engine(config: EngineConfig) -> (Engine, mpsc::Sender<&'static str>) {
     let fake = Fake {
         steps: Mutex::new(taken),
     };
-    (Engine::start(config, move || Ok(fake)).await.unwrap(), steps)
+    (Engine::start(config, move || Ok((fake, ()))).await.unwrap().0, steps)
 }
 
 fn request() -> DiarizationRequest {
@@ -108,6 +109,44 @@ async fn a_request_that_waits_too_long_is_told_so() {
 }
 
 #[tokio::test]
+async fn no_line_means_that_one_is_served_and_nobody_waits() {
+    let (engine, steps) = engine(EngineConfig {
+        max_queued: 0,
+        ..EngineConfig::default()
+    })
+    .await;
+    let mut first = engine.diarize(request()).await.unwrap();
+    steps.send("progress").unwrap();
+    first.next().await.unwrap().unwrap();
+    assert_eq!(engine.diarize(request()).await.err().unwrap().code(), "queue_full");
+    steps.send("done").unwrap();
+    first.next().await.unwrap().unwrap();
+    assert!(engine.diarize(request()).await.is_ok(), "the place is free again");
+}
+
+#[tokio::test]
+async fn who_leaves_the_line_makes_room_while_another_is_served() {
+    let (engine, steps) = engine(EngineConfig {
+        max_queued: 1,
+        ..EngineConfig::default()
+    })
+    .await;
+    let mut first = engine.diarize(request()).await.unwrap();
+    steps.send("progress").unwrap();
+    first.next().await.unwrap().unwrap();
+    let second = engine.diarize(request()).await.unwrap();
+    assert_eq!(engine.queue(), Some(QueueDepth::new(1, 1)));
+    drop(second);
+    assert_eq!(engine.queue(), Some(QueueDepth::new(1, 0)), "at once");
+    let mut next = engine.diarize(request()).await.unwrap();
+    for step in ["done", "done"] {
+        steps.send(step).unwrap();
+    }
+    assert!(first.next().await.unwrap().is_ok());
+    assert!(next.next().await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_reader_who_leaves_ends_the_work_and_the_next_is_served() {
     let (engine, steps) = engine(EngineConfig::default()).await;
     let mut first = engine.diarize(request()).await.unwrap();
@@ -165,8 +204,8 @@ async fn dropping_the_engine_ends_the_work() {
 
 #[tokio::test]
 async fn what_fails_while_it_is_built_is_told() {
-    let failed = Engine::start(EngineConfig::default(), || Err::<Fake, _>(Error::bad_model("x"))).await;
+    let failed = Engine::start(EngineConfig::default(), || Err::<(Fake, ()), _>(Error::bad_model("x"))).await;
     assert_eq!(failed.err().unwrap().code(), "bad_model");
-    let panicked = Engine::start(EngineConfig::default(), || -> Result<Fake> { panic!("boom") }).await;
+    let panicked = Engine::start(EngineConfig::default(), || -> Result<(Fake, ())> { panic!("boom") }).await;
     assert!(panicked.err().unwrap().to_string().contains("panicked: boom"));
 }

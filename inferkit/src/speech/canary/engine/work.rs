@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use crate::speech::canary::transcript::Transcript;
-use crate::speech::stream::Outlet;
 use crate::task::Samples;
+use crate::task::TranscriptionEvent;
+use crate::wrapper::engine::Order;
+use crate::wrapper::engine::Outlet;
 
 /// What a caller hands in.
 #[derive(Debug)]
@@ -17,19 +19,11 @@ pub(in crate::speech::canary) struct Recording {
     pub(in crate::speech::canary) transcript: Transcript,
 }
 
-/// A recording that takes its place in line.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) recording: Recording,
-    pub(super) outlet: Outlet,
-    pub(super) arrived: Instant,
-}
-
 /// A recording at work.
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) recording: Recording,
-    pub(super) outlet: Outlet,
+    pub(super) outlet: Outlet<TranscriptionEvent>,
     pub(super) begun: Instant,
     /// The first window that was not taken into a turn yet.
     pub(super) next_window: usize,
@@ -39,10 +33,10 @@ pub(super) struct Work {
 
 impl Work {
     /// Begins a recording that was in line.
-    pub(super) fn begin(arrival: Arrival) -> Self {
+    pub(super) fn begin(order: Order<Recording, TranscriptionEvent>) -> Self {
         Self {
-            recording: arrival.recording,
-            outlet: arrival.outlet,
+            recording: order.request,
+            outlet: order.outlet,
             begun: Instant::now(),
             next_window: 0,
             is_over: false,

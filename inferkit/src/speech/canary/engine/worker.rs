@@ -1,15 +1,11 @@
 //! The engine's thread: what it does in a turn.
 
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::sync::mpsc::TryRecvError;
 
 use super::handle::EngineOptions;
-use super::handle::panic_text;
-use super::work::Arrival;
+use super::work::Recording;
 use super::work::Work;
 use crate::audio::Features;
 use crate::error::Error;
@@ -25,14 +21,15 @@ use crate::speech::canary::text::Labels;
 use crate::speech::canary::text::LogProbabilities;
 use crate::speech::canary::transcript::Aligned;
 use crate::speech::canary::transcript::Heard;
-use crate::speech::line::Line;
+use crate::task::TranscriptionEvent;
+use crate::wrapper::engine::Queue;
+use crate::wrapper::engine::Turns;
 
 /// Owns everything that computes; lives on the engine's thread.
 pub(super) struct Worker {
     model: CanaryModel,
     options: EngineOptions,
-    arrivals: mpsc::Receiver<Arrival>,
-    line: Arc<Line>,
+    queue: Arc<Queue<Recording, TranscriptionEvent>>,
     works: Vec<Work>,
     /// The work whose turn it is to begin with.
     first: usize,
@@ -49,87 +46,20 @@ impl Worker {
     pub(super) fn new(
         model: CanaryModel,
         options: EngineOptions,
-        arrivals: mpsc::Receiver<Arrival>,
-        line: Arc<Line>,
+        queue: Arc<Queue<Recording, TranscriptionEvent>>,
     ) -> Self {
         Self {
             model,
             options,
-            arrivals,
-            line,
+            queue,
             works: Vec::new(),
             first: 0,
         }
     }
 
-    /// Works until nobody can send any more, or a turn panics.
-    pub(super) fn run(mut self) {
-        while !self.line.is_dropped() && self.take_arrivals() {
-            self.end_works();
-            let places = self.next_windows();
-            if places.is_empty() {
-                continue;
-            }
-            match catch_unwind(AssertUnwindSafe(|| self.turn(&places))) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => self.fail(&places, &error),
-                Err(panic) => {
-                    let error = Error::generation_failed(format!("the model panicked: {}", panic_text(&*panic)));
-                    let refusal = "the model failed while it listened; load it again";
-                    self.line
-                        .close(Error::unavailable(UnavailableFault::ModelFailed, refusal).with_source(error.clone()));
-                    self.line.health().fail(error.clone());
-                    for work in &self.works {
-                        work.outlet.send(Err(error.clone()));
-                    }
-                    return;
-                }
-            }
-        }
-        self.line.close(Error::unavailable(
-            UnavailableFault::ModelNotLoaded,
-            "the model was unloaded; load it again",
-        ));
-    }
-
-    /// Lets recordings in while there are places; waits for one if there is nothing to do. `false` once nobody can send.
-    fn take_arrivals(&mut self) -> bool {
-        if self.works.is_empty() {
-            match self.arrivals.recv() {
-                Ok(arrival) => self.begin(arrival),
-                Err(_) => return false,
-            }
-        }
-        while self.works.len() < self.options.places {
-            match self.arrivals.try_recv() {
-                Ok(arrival) => self.begin(arrival),
-                Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return false,
-            }
-        }
-        true
-    }
-
-    fn begin(&mut self, arrival: Arrival) {
-        if arrival.outlet.is_closed() {
-            self.line.give_up();
-            return;
-        }
-        if arrival.arrived.elapsed() > self.options.queue_timeout {
-            self.line.give_up();
-            arrival.outlet.send(Err(Error::unavailable(
-                UnavailableFault::QueueTimeout,
-                "the request waited too long in line; try again later",
-            )));
-            return;
-        }
-        self.line.start();
-        self.works.push(Work::begin(arrival));
-    }
-
     /// Removes works that are over or that nobody wants any more.
     fn end_works(&mut self) {
-        let line = &self.line;
+        let line = self.queue.line();
         self.works.retain(|work| {
             let ends = work.is_over || work.outlet.is_closed();
             if ends {
@@ -166,7 +96,7 @@ impl Worker {
     }
 
     /// Encodes and decodes windows together.
-    fn turn(&mut self, places: &[Place]) -> Result<()> {
+    fn compute(&mut self, places: &[Place]) -> Result<()> {
         let Self { model, works, .. } = self;
         let works = RefCell::new(works);
         let wanted = |place: &Place| {
@@ -229,6 +159,38 @@ impl Worker {
                 work.outlet.send(Err(error.clone()));
                 work.is_over = true;
             }
+        }
+    }
+}
+
+impl Turns for Worker {
+    /// Lets recordings in while there are places, ends works, and computes the next windows.
+    fn turn(&mut self) -> ControlFlow<()> {
+        if self.works.is_empty() {
+            self.queue.wait();
+        }
+        if self.queue.is_stopped() {
+            return ControlFlow::Break(());
+        }
+        while self.works.len() < self.options.places
+            && let Some(order) = self.queue.take()
+        {
+            self.works.push(Work::begin(order));
+        }
+        self.end_works();
+        let places = self.next_windows();
+        if !places.is_empty()
+            && let Err(error) = self.compute(&places)
+        {
+            self.fail(&places, &error);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn end_all(&mut self, error: &Error) {
+        self.queue.end_all(error);
+        for work in &self.works {
+            work.outlet.send(Err(error.clone()));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The engine: a thread that owns the network and writes down many recordings at once.
 //!
 //! ```text
-//! requests ─ line, bounded ─▶ inbox ─▶ ┌──────────────── thread ───────────────────┐
+//! requests ─▶ queue, bounded ────────▶ ┌──────────────── thread ───────────────────┐
 //!                                      │ work: recording, transcript, slot, lanes  │
 //!                                      │ turn: mel + encoder of new windows, then  │
 //!                                      │ one decoder step of all texts at once     │
-//! TranscriptStream ◀──── events ────── │ windows that are written ─▶ segments      │
+//! EventStream ◀───────── events ────── │ windows that are written ─▶ segments      │
 //!                                      └───────────────────────────────────────────┘
 //! ```
 //!

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use crate::speech::stream::Outlet;
 use crate::speech::whisper::decoding::Attempt;
 use crate::speech::whisper::decoding::Random;
 use crate::speech::whisper::decoding::Transcript;
@@ -12,6 +11,8 @@ use crate::speech::whisper::decoding::Window;
 use crate::speech::whisper::mel::Loudest;
 use crate::task::Samples;
 use crate::task::TimeDetail;
+use crate::task::TranscriptionEvent;
+use crate::wrapper::engine::Outlet;
 
 /// What is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,27 +39,10 @@ pub(crate) struct Recording {
     pub(crate) temperatures: Vec<f32>,
 }
 
-/// A recording that takes its place in line.
-pub(super) struct Arrival {
-    pub(super) recording: Recording,
-    pub(super) outlet: Outlet,
-    pub(super) arrived: Instant,
-}
-
-impl Arrival {
-    pub(super) fn new(recording: Recording, outlet: Outlet) -> Self {
-        Self {
-            recording,
-            outlet,
-            arrived: Instant::now(),
-        }
-    }
-}
-
 /// A recording at work: its transcript so far and the window it is at.
 pub(super) struct Work {
     pub(super) recording: Recording,
-    pub(super) outlet: Outlet,
+    pub(super) outlet: Outlet<TranscriptionEvent>,
     pub(super) begun: Instant,
     pub(super) transcript: Transcript,
     pub(super) slot: usize,

@@ -2,18 +2,13 @@
 
 mod finish;
 
-use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
-use std::panic::catch_unwind;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::sync::mpsc::TryRecvError;
 use std::time::Instant;
 
 use super::handle::EngineOptions;
 use super::handle::Model;
-use super::handle::panic_text;
-use super::work::Arrival;
+use super::work::Recording;
 use super::work::Sound;
 use super::work::Stage;
 use super::work::Task;
@@ -21,8 +16,6 @@ use super::work::Work;
 use super::work::Writing;
 use crate::error::Error;
 use crate::error::Result;
-use crate::error::UnavailableFault;
-use crate::speech::line::Line;
 use crate::speech::whisper::config::WINDOW_FRAMES;
 use crate::speech::whisper::decoding::Attempt;
 use crate::speech::whisper::decoding::Ends;
@@ -33,6 +26,11 @@ use crate::speech::whisper::decoding::Transcript;
 use crate::speech::whisper::decoding::Window;
 use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::DecoderStep;
+use crate::task::TranscriptionEvent;
+use crate::wrapper::engine::Line;
+use crate::wrapper::engine::Order;
+use crate::wrapper::engine::Queue;
+use crate::wrapper::engine::Turns;
 
 /// Owns everything that computes; lives on the engine's thread.
 pub(super) struct Worker {
@@ -40,23 +38,14 @@ pub(super) struct Worker {
     options: EngineOptions,
     rules: LogitRules,
     ends: Ends,
-    arrivals: mpsc::Receiver<Arrival>,
-    line: Arc<Line>,
-    waiting: VecDeque<Arrival>,
+    queue: Arc<Queue<Recording, TranscriptionEvent>>,
     /// One place for each slot.
     works: Vec<Option<Work>>,
-    /// Whether the engine was dropped.
-    is_dropped: bool,
 }
 
 impl Worker {
     /// A worker without recordings.
-    pub(super) fn new(
-        model: Model,
-        options: EngineOptions,
-        arrivals: mpsc::Receiver<Arrival>,
-        line: Arc<Line>,
-    ) -> Self {
+    pub(super) fn new(model: Model, options: EngineOptions, queue: Arc<Queue<Recording, TranscriptionEvent>>) -> Self {
         let special = model.tokens.special();
         Self {
             rules: LogitRules::new(&model.config, special),
@@ -67,104 +56,15 @@ impl Worker {
             works: (0..options.slots).map(|_| None).collect(),
             model,
             options,
-            arrivals,
-            line,
-            waiting: VecDeque::new(),
-            is_dropped: false,
+            queue,
         }
     }
 
-    /// Takes turns until the engine is dropped or panics.
-    pub(super) fn run(mut self) {
-        loop {
-            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
-                Ok(()) if self.is_dropped => {
-                    let message = "the model was unloaded before the transcript ended; ask again";
-                    return self.close(&Error::unavailable(UnavailableFault::Cancelled, message));
-                }
-                Ok(()) => {}
-                Err(panic) => {
-                    let end = Error::generation_failed(format!("the model panicked: {}", panic_text(&*panic)));
-                    tracing::error!("{end}");
-                    let refusal = "the model failed while it listened; load it again";
-                    self.line.health().fail(end.clone());
-                    self.line
-                        .close(Error::unavailable(UnavailableFault::ModelFailed, refusal).with_source(end.clone()));
-                    return self.close(&end);
-                }
-            }
-        }
-    }
-
-    /// Refuses requests from here on and ends those that are left.
-    fn close(&mut self, error: &Error) {
-        self.line.close(error.clone());
-        for arrival in self.waiting.drain(..) {
-            arrival.outlet.send(Err(error.clone()));
-        }
-        for work in self.works.iter_mut().filter_map(Option::take) {
-            work.outlet.send(Err(error.clone()));
-        }
-    }
-
-    /// One round: arrivals, endings, encoder, a decoder step.
-    fn turn(&mut self) {
-        self.read_arrivals();
-        self.end_overdue();
-        self.admit();
-        if self.is_dropped {
-            return;
-        }
-        if let Err(error) = self.encode() {
-            self.end_all(&error, |stage| matches!(stage, Stage::Encode));
-        }
-        if let Err(error) = self.step() {
-            self.end_all(&error, |stage| matches!(stage, Stage::Listen(_) | Stage::Write(_)));
-        }
-        self.finish();
-    }
-
-    /// Takes in all arrivals; sleeps for the first if there is nothing to do.
-    fn read_arrivals(&mut self) {
-        let is_idle = self.works.iter().all(Option::is_none);
-        let mut next = match (is_idle, self.waiting.is_empty()) {
-            (true, true) => self.arrivals.recv().map_err(|_| TryRecvError::Disconnected),
-            _ => self.arrivals.try_recv(),
-        };
-        loop {
-            match next {
-                Ok(arrival) => self.waiting.push_back(arrival),
-                Err(TryRecvError::Empty) => return,
-                Err(TryRecvError::Disconnected) => {
-                    self.is_dropped = true;
-                    return;
-                }
-            }
-            next = self.arrivals.try_recv();
-        }
-    }
-
-    /// Ends requests whose reader has gone and those that waited too long.
-    fn end_overdue(&mut self) {
-        let (now, timeout) = (Instant::now(), self.options.queue_timeout);
-        let line = &self.line;
-        self.waiting.retain(|arrival| {
-            let is_late = now.saturating_duration_since(arrival.arrived) >= timeout;
-            if is_late {
-                let message = format!("the request waited {timeout:?} for this model; try again later");
-                arrival
-                    .outlet
-                    .send(Err(Error::unavailable(UnavailableFault::QueueTimeout, message)));
-            }
-            let stays = !is_late && !arrival.outlet.is_closed();
-            if !stays {
-                line.give_up();
-            }
-            stays
-        });
+    /// Ends works whose reader has gone.
+    fn end_unwanted(&mut self) {
         for place in &mut self.works {
             if place.as_ref().is_some_and(|work| work.outlet.is_closed()) {
-                end(place, line);
+                end(place, self.queue.line());
             }
         }
     }
@@ -176,12 +76,11 @@ impl Worker {
             if place.is_some() {
                 continue;
             }
-            let Some(arrival) = self.waiting.pop_front() else {
+            let Some(Order { request, outlet }) = self.queue.take() else {
                 return;
             };
-            self.line.start();
-            let frames = WhisperMel::frames(arrival.recording.samples.len());
-            let prompt = arrival.recording.prompt.clone();
+            let frames = WhisperMel::frames(request.samples.len());
+            let prompt = request.prompt.clone();
             let transcript = Transcript::new(frames, prompt, self.model.config.decoder.positions);
             let work = place.insert(Work {
                 transcript,
@@ -189,12 +88,12 @@ impl Worker {
                 lanes: (slot * lanes_each..(slot + 1) * lanes_each).collect(),
                 // The same recording gives the same text.
                 random: Random::new(frames as u64),
-                language: arrival.recording.language.clone(),
+                language: request.language.clone(),
                 last_speech_seconds: 0.0,
                 stage: Stage::Encode,
                 begun: Instant::now(),
-                recording: arrival.recording,
-                outlet: arrival.outlet,
+                recording: request,
+                outlet,
             });
             if !self.model.config.is_multilingual {
                 work.language = Some("en".to_owned());
@@ -284,13 +183,42 @@ impl Worker {
     }
 
     /// Ends the works at a stage with an error.
-    fn end_all(&mut self, error: &Error, is_meant: impl Fn(&Stage) -> bool) {
+    fn end_all_at(&mut self, error: &Error, is_meant: impl Fn(&Stage) -> bool) {
         tracing::error!(%error, "a step failed; its requests end");
         for place in &mut self.works {
             if let Some(work) = place.as_ref().filter(|work| is_meant(&work.stage)) {
                 work.outlet.send(Err(error.clone()));
-                end(place, &self.line);
+                end(place, self.queue.line());
             }
+        }
+    }
+}
+
+impl Turns for Worker {
+    /// One round: arrivals, endings, encoder, a decoder step.
+    fn turn(&mut self) -> ControlFlow<()> {
+        if self.works.iter().all(Option::is_none) {
+            self.queue.wait();
+        }
+        if self.queue.is_stopped() {
+            return ControlFlow::Break(());
+        }
+        self.end_unwanted();
+        self.admit();
+        if let Err(error) = self.encode() {
+            self.end_all_at(&error, |stage| matches!(stage, Stage::Encode));
+        }
+        if let Err(error) = self.step() {
+            self.end_all_at(&error, |stage| matches!(stage, Stage::Listen(_) | Stage::Write(_)));
+        }
+        self.finish();
+        ControlFlow::Continue(())
+    }
+
+    fn end_all(&mut self, error: &Error) {
+        self.queue.end_all(error);
+        for work in self.works.iter_mut().filter_map(Option::take) {
+            work.outlet.send(Err(error.clone()));
         }
     }
 }

@@ -41,16 +41,15 @@ pub(super) fn expected() -> Value {
 pub(super) fn signal(seconds: f64) -> Samples {
     let mut state = 1_u64;
     let count = (seconds * 16_000.0) as u32;
-    (0..count)
-        .map(|i| {
-            state = (state * 1_103_515_245 + 12_345) % (1 << 31);
-            let noise = (state as f64 / (1_u64 << 31) as f64 - 0.5) * 0.1;
-            let step = i / 4000;
-            let frequency = f64::from(150 + 90 * (step * 7 % 17));
-            let tone = 0.4 * (std::f64::consts::TAU * frequency * f64::from(i) / 16_000.0).sin();
-            (noise + if step.is_multiple_of(5) { 0.0 } else { tone }) as f32
-        })
-        .collect()
+    let samples = (0..count).map(|i| {
+        state = (state * 1_103_515_245 + 12_345) % (1 << 31);
+        let noise = (state as f64 / (1_u64 << 31) as f64 - 0.5) * 0.1;
+        let step = i / 4000;
+        let frequency = f64::from(150 + 90 * (step * 7 % 17));
+        let tone = 0.4 * (std::f64::consts::TAU * frequency * f64::from(i) / 16_000.0).sin();
+        (noise + if step.is_multiple_of(5) { 0.0 } else { tone }) as f32
+    });
+    samples.collect::<Vec<f32>>().into()
 }
 
 pub(super) fn options() -> NetworkOptions {

@@ -50,7 +50,7 @@ impl Worker {
                 };
                 if let Err(error) = result {
                     work.outlet.send(Err(error));
-                    end(place, &self.line);
+                    end(place, self.queue.line());
                     continue;
                 }
                 tell_progress(work);
@@ -59,7 +59,7 @@ impl Worker {
             if matches!(work.stage, Stage::Encode) && work.transcript.window().is_none() {
                 let language = work.language.clone().unwrap_or_else(|| "en".to_owned());
                 work.outlet.send(Ok(TranscriptionEvent::Done { language }));
-                end(place, &self.line);
+                end(place, self.queue.line());
             }
         }
     }

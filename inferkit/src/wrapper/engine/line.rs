@@ -1,15 +1,14 @@
-//! How many requests wait, and whether the engine is alive: what callers and the engine share.
+//! How many requests wait and run, and whether the engine is alive: what callers and an engine share.
 
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::error::Result;
 use crate::error::UnavailableFault;
+use crate::task::QueueDepth;
 use crate::wrapper::Health;
 
 /// Bounds of the advice when to try again, as HTTP clients honour it (`Retry-After`, 1 to 60 s).
@@ -21,55 +20,38 @@ const NEWEST: f64 = 0.2;
 
 /// Counts requests. Each moves `admit` → `start` → `end`, or `admit` → `give_up`.
 #[derive(Debug)]
-pub(in crate::speech) struct Line {
+pub(crate) struct Line {
     max_queued: usize,
-    /// Requests that are at work at once.
-    places: usize,
     counts: Mutex<Counts>,
     health: Health,
-    is_dropped: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Counts {
     waiting: usize,
     running: usize,
+    /// Requests that the engine could start at once.
+    spare: usize,
     mean_seconds: f64,
     /// Why the engine takes no more requests.
     closed: Option<Error>,
 }
 
 impl Line {
-    /// A line for `max_queued` waiting requests in front of `places` that are at work at once.
-    pub(in crate::speech) fn new(max_queued: usize, places: usize) -> Self {
+    /// A line for `max_queued` waiting requests beside `spare` that start at once.
+    pub(crate) fn new(max_queued: usize, spare: usize) -> Self {
         let counts = Counts {
             waiting: 0,
             running: 0,
+            spare,
             mean_seconds: 1.0,
             closed: None,
         };
         Self {
             max_queued,
-            places,
             counts: Mutex::new(counts),
             health: Health::new(),
-            is_dropped: AtomicBool::new(false),
         }
-    }
-
-    /// What a registry watches: it breaks when the engine panics.
-    pub(in crate::speech) const fn health(&self) -> &Health {
-        &self.health
-    }
-
-    /// Tells the engine that its owner has let go of it.
-    pub(in crate::speech) fn drop_engine(&self) {
-        self.is_dropped.store(true, Ordering::Release);
-    }
-
-    /// Whether the engine's owner has let go of it.
-    pub(in crate::speech) fn is_dropped(&self) -> bool {
-        self.is_dropped.load(Ordering::Acquire)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -81,54 +63,84 @@ impl Line {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when the line is full or the engine has ended.
-    pub(in crate::speech) fn admit(&self) -> Result<()> {
+    pub(crate) fn admit(&self) -> Result<()> {
         let mut counts = self.counts();
         if let Some(error) = &counts.closed {
             return Err(error.clone());
         }
-        if counts.waiting + counts.running >= self.max_queued + self.places {
+        if counts.waiting >= self.max_queued + counts.spare {
             let message = format!(
                 "{} requests wait for this model already; try again later",
                 counts.waiting
             );
-            let seconds = counts.mean_seconds * counts.waiting as f64 / self.places.max(1) as f64;
-            let advice = Duration::try_from_secs_f64(seconds)
-                .unwrap_or(LATEST)
-                .clamp(SOONEST, LATEST);
-            return Err(Error::unavailable(UnavailableFault::QueueFull, message).with_retry_after(advice));
+            return Err(
+                Error::unavailable(UnavailableFault::QueueFull, message).with_retry_after(counts.time_to_drain())
+            );
         }
         counts.waiting += 1;
         Ok(())
     }
 
     /// A waiting request begins.
-    pub(in crate::speech) fn start(&self) {
+    pub(crate) fn start(&self) {
         let mut counts = self.counts();
         counts.waiting = counts.waiting.saturating_sub(1);
+        counts.spare = counts.spare.saturating_sub(1);
         counts.running += 1;
     }
 
     /// A waiting request ends without having begun.
-    pub(in crate::speech) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let mut counts = self.counts();
         counts.waiting = counts.waiting.saturating_sub(1);
     }
 
     /// A running request ends, `time` after it began.
-    pub(in crate::speech) fn end(&self, time: Duration) {
+    pub(crate) fn end(&self, time: Duration) {
         let mut counts = self.counts();
         counts.running = counts.running.saturating_sub(1);
+        counts.spare += 1;
         counts.mean_seconds += NEWEST * (time.as_secs_f64() - counts.mean_seconds);
     }
 
+    /// Corrects how many requests could start at once, for engines of which a request may take more than one place.
+    pub(crate) fn set_spare(&self, spare: usize) {
+        self.counts().spare = spare;
+    }
+
+    /// What a registry watches: it breaks when the engine panics.
+    pub(crate) const fn health(&self) -> &Health {
+        &self.health
+    }
+
     /// From here on every request is refused with `error`; the first reason stays.
-    pub(in crate::speech) fn close(&self, error: Error) {
+    pub(crate) fn close(&self, error: Error) {
         self.counts().closed.get_or_insert(error);
     }
 
     /// Why the engine takes no more requests, if it does not.
-    pub(in crate::speech) fn closed(&self) -> Option<Error> {
+    pub(crate) fn closed(&self) -> Option<Error> {
         self.counts().closed.clone()
+    }
+
+    /// Requests at work and in line.
+    pub(crate) fn depth(&self) -> QueueDepth {
+        let counts = self.counts();
+        QueueDepth::new(counts.running, counts.waiting)
+    }
+
+    /// When the line should be empty, as a time to wait.
+    pub(crate) fn time_to_drain(&self) -> Duration {
+        self.counts().time_to_drain()
+    }
+}
+
+impl Counts {
+    fn time_to_drain(&self) -> Duration {
+        let seconds = self.mean_seconds * self.waiting as f64 / self.running.max(1) as f64;
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(LATEST)
+            .clamp(SOONEST, LATEST)
     }
 }
 
@@ -138,17 +150,65 @@ mod tests {
 
     #[test]
     fn a_full_line_refuses_and_says_when_to_come_back() {
+        let line = Line::new(2, 0);
+        line.admit().unwrap();
+        line.admit().unwrap();
+        let Error::Unavailable {
+            code,
+            retry_after,
+            message,
+            ..
+        } = line.admit().unwrap_err()
+        else {
+            panic!("a full line is unavailable");
+        };
+        assert_eq!(
+            (code, retry_after),
+            (UnavailableFault::QueueFull, Some(Duration::from_secs(2)))
+        );
+        assert!(message.starts_with("2 requests wait"), "{message}");
+
+        line.start();
+        assert_eq!(line.depth(), QueueDepth::new(1, 1));
+        line.admit().unwrap();
+        line.give_up();
+        line.end(Duration::from_secs(1));
+        assert_eq!(line.depth(), QueueDepth::new(0, 1));
+    }
+
+    #[test]
+    fn free_places_at_work_count_beside_the_line() {
+        let line = Line::new(0, 1);
+        line.admit().unwrap();
+        assert_eq!(line.admit().unwrap_err().code(), "queue_full");
+        line.set_spare(2);
+        line.admit().unwrap();
+    }
+
+    #[test]
+    fn who_begins_takes_a_free_place_and_who_ends_leaves_one() {
         let line = Line::new(1, 1);
         line.admit().unwrap();
         line.admit().unwrap();
-        let error = line.admit().unwrap_err();
-        assert_eq!((error.code(), error.is_retryable()), ("queue_full", true));
         line.start();
         assert!(line.admit().is_err(), "one at work and one in line");
         line.end(Duration::from_secs(1));
         line.admit().unwrap();
         line.give_up();
         line.admit().unwrap();
+    }
+
+    #[test]
+    fn the_advice_stays_between_a_second_and_a_minute() {
+        let line = Line::new(100, 0);
+        for _ in 0..100 {
+            line.admit().unwrap();
+        }
+        assert_eq!(line.time_to_drain(), LATEST);
+        for _ in 0..100 {
+            line.give_up();
+        }
+        assert_eq!(line.time_to_drain(), SOONEST);
     }
 
     #[test]
