@@ -21,6 +21,7 @@ use inferkit_kernels::speech::WinogradConv2d;
 
 use super::Device;
 use super::activation::Activation;
+use super::images::Images;
 use super::kernels::Kernels;
 use super::kernels::with_rows;
 
@@ -158,6 +159,32 @@ impl Conv2d {
         self.forward(&x.unsqueeze(1)?, None, activation)?.squeeze(1)
     }
 
+    /// Whether the kernels of the processor compute it, and hence [`forward_images`](Self::forward_images) can.
+    pub(crate) const fn has_kernels(&self) -> bool {
+        matches!(self.form, Form::Packed(..))
+    }
+
+    /// As [`forward`](Self::forward), from buffer to buffer, for layers that [have kernels](Self::has_kernels) and whose taps
+    /// are not apart.
+    pub(crate) fn forward_images(
+        &self,
+        x: &Images,
+        residual: Option<&Images>,
+        activation: Activation,
+        out: &mut Images,
+    ) -> Result<()> {
+        let shape = self.shape_out(x.shape())?;
+        let Form::Packed(packed, kernels) = &self.form else {
+            candle_core::bail!("images in buffers are convolved on the processor only");
+        };
+        if residual.is_some_and(|residual| residual.shape() != shape) || self.moves.dilation != [1, 1] {
+            candle_core::bail!("a residual or taps that are apart do not fit images of {shape:?}");
+        }
+        let finish = (residual.map(Images::values), activation);
+        self.convolve((packed, kernels), (x.values(), x.shape()), finish, out.shaped(shape));
+        Ok(())
+    }
+
     fn by_kernel(
         &self,
         packed: &Packed,
@@ -166,36 +193,15 @@ impl Conv2d {
         (residual, activation): (Option<&Tensor>, Activation),
     ) -> Result<Tensor> {
         let (batch, height, width, channels) = x.dims4()?;
-        let window = Window {
-            taps: self.taps,
-            stride: self.moves.stride,
-            padding: self.moves.padding,
-        };
         let shape = [batch, height, width, channels];
-        let out_shape = window.shape_out(shape, self.outputs);
-        let dims = (batch, out_shape[1], out_shape[2], self.outputs);
-        if channels != self.channels || residual.is_some_and(|residual| residual.dims4().ok() != Some(dims)) {
+        let out_shape = self.shape_out(shape)?;
+        let dims = (out_shape[0], out_shape[1], out_shape[2], out_shape[3]);
+        if residual.is_some_and(|residual| residual.dims4().ok() != Some(dims)) {
             candle_core::bail!("{:?} and a residual do not fit a kernel of {:?}", x.dims(), self.taps);
         }
         let mut out = vec![0.0; out_shape.iter().product()];
-        let activation = activation.of_kernels();
         let mut run = |x: &[f32], residual: Option<&[f32]>| {
-            let maps = FeatureMaps::new(x, shape);
-            match packed {
-                Packed::Winograd(conv) => conv.apply(kernels.pool(), maps, Finish { residual, activation }, &mut out),
-                Packed::Windows(weight, bias) => {
-                    let conv = speech::Conv2d {
-                        weight,
-                        bias: Some(bias),
-                        channels,
-                        window,
-                        activation,
-                    };
-                    let residual =
-                        residual.map_or(Residual::None, |rows| Residual::Rows(Rows::new(rows, self.outputs)));
-                    conv.apply(kernels.pool(), Precision::F32, maps, residual, &mut out);
-                }
-            }
+            self.convolve((packed, kernels), (x, shape), (residual, activation), &mut out);
             Ok(())
         };
         if !out_shape.contains(&0) {
@@ -205,6 +211,51 @@ impl Conv2d {
             })?;
         }
         Tensor::from_vec(out, dims, x.device())
+    }
+
+    /// The shape of what images of `shape` become.
+    fn shape_out(&self, shape: [usize; 4]) -> Result<[usize; 4]> {
+        if shape[3] != self.channels {
+            candle_core::bail!(
+                "{shape:?} does not fit a kernel of {:?} with {} channels",
+                self.taps,
+                self.channels
+            );
+        }
+        Ok(self.window().shape_out(shape, self.outputs))
+    }
+
+    const fn window(&self) -> Window {
+        Window {
+            taps: self.taps,
+            stride: self.moves.stride,
+            padding: self.moves.padding,
+        }
+    }
+
+    /// Convolves images whose shapes fit; what `out` holds before is of no account.
+    fn convolve(
+        &self,
+        (packed, kernels): (&Packed, &Kernels),
+        (x, shape): (&[f32], [usize; 4]),
+        (residual, activation): (Option<&[f32]>, Activation),
+        out: &mut [f32],
+    ) {
+        let (maps, activation) = (FeatureMaps::new(x, shape), activation.of_kernels());
+        match packed {
+            Packed::Winograd(conv) => conv.apply(kernels.pool(), maps, Finish { residual, activation }, out),
+            Packed::Windows(weight, bias) => {
+                let conv = speech::Conv2d {
+                    weight,
+                    bias: Some(bias),
+                    channels: self.channels,
+                    window: self.window(),
+                    activation,
+                };
+                let residual = residual.map_or(Residual::None, |rows| Residual::Rows(Rows::new(rows, self.outputs)));
+                conv.apply(kernels.pool(), Precision::F32, maps, residual, out);
+            }
+        }
     }
 
     /// Taps that are d positions apart: d sequences beside each other, each with its taps side by side.
@@ -294,94 +345,4 @@ fn every(x: &Tensor, dimension: usize, stride: usize) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::nn::DevicePreference;
-
-    fn numbers(shape: &[usize]) -> Tensor {
-        let count = shape.iter().product::<usize>();
-        let values: Vec<f32> = (0..count).map(|i| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
-        Tensor::from_vec(values, shape, &candle_core::Device::Cpu).unwrap()
-    }
-
-    fn check(weight: &[usize], image: &[usize], moves: Conv2dMoves) {
-        let (weight, x) = (numbers(weight), numbers(image));
-        let bias: Vec<f32> = (0..weight.dim(0).unwrap()).map(|i| i as f32 / 8.0).collect();
-        let processor = Device::open(DevicePreference::Cpu).unwrap();
-        let by_kernel = Conv2d::new(&processor, &weight, Some(&bias), moves).unwrap();
-        let by_tensors = Conv2d::new(&Device::without_kernels(), &weight, Some(&bias), moves).unwrap();
-        let plain = by_kernel.forward(&x, None, Activation::Identity).unwrap();
-        let residual = numbers(plain.dims());
-        for (residual, activation) in [
-            (None, Activation::Identity),
-            (None, Activation::LeakyRelu),
-            (Some(&residual).filter(|_| moves.dilation == [1, 1]), Activation::Relu),
-        ] {
-            let found = by_kernel.forward(&x, residual, activation).unwrap();
-            let expected = by_tensors.forward(&x, residual, activation).unwrap();
-            let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
-            assert!(
-                difference.to_scalar::<f32>().unwrap() < 5e-5,
-                "{weight:?} {moves:?}: {difference:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn kernels_and_tensors_convolve_alike() {
-        let padded = Conv2dMoves {
-            padding: [1, 1],
-            ..Conv2dMoves::default()
-        };
-        check(&[5, 3, 3, 3], &[2, 4, 6, 3], padded);
-        check(
-            &[5, 3, 3, 3],
-            &[2, 5, 6, 3],
-            Conv2dMoves {
-                stride: [2, 2],
-                ..padded
-            },
-        );
-        check(
-            &[5, 3, 3, 3],
-            &[1, 5, 6, 3],
-            Conv2dMoves {
-                stride: [2, 1],
-                ..padded
-            },
-        );
-        check(
-            &[4, 2, 1, 1],
-            &[1, 5, 6, 2],
-            Conv2dMoves {
-                stride: [2, 1],
-                ..Conv2dMoves::default()
-            },
-        );
-        check(&[6, 4], &[2, 1, 9, 4], Conv2dMoves::default());
-        check(&[17, 16, 3, 3], &[1, 6, 5, 16], padded);
-        let dilated = Conv2dMoves {
-            padding: [0, 2],
-            dilation: [1, 2],
-            ..Conv2dMoves::default()
-        };
-        check(&[6, 4, 3], &[2, 1, 9, 4], dilated);
-    }
-
-    #[test]
-    fn sequences_are_images_of_one_line() {
-        let processor = Device::open(DevicePreference::Cpu).unwrap();
-        let weight = Tensor::new(&[[[1_f32, 2.0, 3.0]]], &candle_core::Device::Cpu).unwrap();
-        let conv = Conv2d::new(&processor, &weight, Some(&[0.5]), Conv2dMoves::default()).unwrap();
-        let x = Tensor::new(&[[[1_f32], [0.0], [0.0], [-1.0]]], &candle_core::Device::Cpu).unwrap();
-        let y = conv.forward_sequences(&x, Activation::Identity).unwrap();
-        assert_eq!(y.to_vec3::<f32>().unwrap(), [[[1.5], [-2.5]]]);
-    }
-
-    #[test]
-    fn an_image_of_other_channels_is_an_error() {
-        let processor = Device::open(DevicePreference::Cpu).unwrap();
-        let conv = Conv2d::new(&processor, &numbers(&[2, 3, 1, 1]), None, Conv2dMoves::default()).unwrap();
-        assert!(conv.forward(&numbers(&[1, 2, 2, 2]), None, Activation::Relu).is_err());
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use super::campplus::CamPlusPlus;
 use super::mask::nearest;
 use super::resnet::ResNet;
+use super::resnet::TrunkBuffers;
 use crate::audio::fbank::Fbank;
 use crate::audio::fbank::FbankOptions;
 use crate::audio::fbank::FbankWindow;
@@ -35,6 +36,10 @@ pub(in crate::diarization) struct MaskedWindow {
     /// A mask for each speaker who is to be described, 0 and 1 for each frame of the segmentation.
     pub(in crate::diarization) masks: Vec<Vec<f32>>,
 }
+
+/// Working memory that is kept from window to window.
+#[derive(Debug, Default)]
+pub(in crate::diarization) struct EmbedderBuffers(TrunkBuffers);
 
 /// Fewest frames that CAM++ describes a voice by.
 const LEAST_FRAMES: usize = 10;
@@ -107,13 +112,16 @@ impl Embedder {
     ///
     /// # Errors
     /// [`crate::Error::Internal`] or [`crate::Error::Unavailable`] as the device fails.
-    pub(in crate::diarization) fn embed(&self, windows: Vec<MaskedWindow>) -> Result<Vec<Vec<Vec<f32>>>> {
-        let mut windows = windows;
+    pub(in crate::diarization) fn embed(
+        &self,
+        mut windows: Vec<MaskedWindow>,
+        buffers: &mut EmbedderBuffers,
+    ) -> Result<Vec<Vec<Vec<f32>>>> {
         for window in &mut windows {
             centre(&mut window.features, self.fbank.mel_bins());
         }
         match &self.network {
-            Network::WeSpeaker(network) => self.by_trunk(network, &windows),
+            Network::WeSpeaker(network) => self.by_trunk(network, &windows, &mut buffers.0),
             Network::CamPlusPlus(network) => {
                 let vectors = windows.iter().map(|window| {
                     let vector = |mask: &Vec<f32>| self.by_selection(network, window, mask);
@@ -124,24 +132,32 @@ impl Embedder {
         }
     }
 
-    fn by_trunk(&self, network: &ResNet, windows: &[MaskedWindow]) -> Result<Vec<Vec<Vec<f32>>>> {
+    fn by_trunk(
+        &self,
+        network: &ResNet,
+        windows: &[MaskedWindow],
+        buffers: &mut TrunkBuffers,
+    ) -> Result<Vec<Vec<Vec<f32>>>> {
         let bins = self.fbank.mel_bins();
-        let planes = windows.iter().map(|window| {
-            let frames = window.features.len() / bins;
-            Tensor::from_slice(&window.features, (frames, bins), &self.device)?
-                .t()?
-                .contiguous()
-        });
-        let planes = planes.collect::<candle_core::Result<Vec<_>>>();
-        let features = planes
-            .and_then(|planes| Tensor::stack(&planes, 0)?.unsqueeze(3))
-            .map_err(device_fault)?;
-        let frames = network.trunk(&features)?;
+        let frames = windows.first().map_or(0, |window| window.features.len() / bins);
         let masks: Vec<Vec<&[f32]>> = windows
             .iter()
             .map(|window| window.masks.iter().map(Vec::as_slice).collect())
             .collect();
-        network.vectors(&frames, &masks)
+        let shape = [windows.len(), bins, frames, 1];
+        if network.has_kernels() {
+            planes(windows, [frames, bins], buffers.x.shaped(shape));
+            network.trunk_in(buffers)?;
+            return network.vectors((buffers.x.values(), buffers.x.shape()), &masks, &self.device);
+        }
+        let mut features = vec![0.0; shape.iter().product()];
+        planes(windows, [frames, bins], &mut features);
+        let frames = Tensor::from_vec(features, &shape, &self.device).map_err(device_fault)?;
+        let frames = network.trunk(&frames)?;
+        let (batch, height, time, channels) = frames.dims4().map_err(device_fault)?;
+        let values = frames.flatten_all().and_then(|x| x.to_vec1::<f32>());
+        let values = values.map_err(device_fault)?;
+        network.vectors((&values, [batch, height, time, channels]), &masks, &self.device)
     }
 
     fn by_selection(&self, network: &CamPlusPlus, window: &MaskedWindow, mask: &[f32]) -> Result<Vec<f32>> {
@@ -158,6 +174,17 @@ impl Embedder {
         }
         let features = Tensor::from_vec(kept, (1, count, bins), &self.device).map_err(device_fault)?;
         network.vector(&features)
+    }
+}
+
+/// The features `[t, m]` of each window as images `[m, t]`.
+fn planes(windows: &[MaskedWindow], [frames, bins]: [usize; 2], into: &mut [f32]) {
+    for (window, plane) in windows.iter().zip(into.chunks_exact_mut((frames * bins).max(1))) {
+        for (frame, values) in window.features.chunks_exact(bins).take(frames).enumerate() {
+            for (line, value) in plane.chunks_exact_mut(frames).zip(values) {
+                line[frame] = *value;
+            }
+        }
     }
 }
 
@@ -178,6 +205,19 @@ fn centre(features: &mut [f32], bins: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plane_has_a_line_for_each_feature() {
+        let window = |features: [f32; 6]| MaskedWindow {
+            features: features.to_vec(),
+            masks: Vec::new(),
+        };
+        let windows = [window([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]), window([0.0; 6])];
+        let mut found = [9.0; 12];
+        planes(&windows, [3, 2], &mut found);
+        assert_eq!(found[..6], [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+        assert_eq!(found[6..], [0.0; 6]);
+    }
 
     #[test]
     fn centred_features_have_no_mean() {

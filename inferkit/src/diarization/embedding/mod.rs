@@ -16,5 +16,6 @@ mod pooling;
 mod resnet;
 
 pub(super) use embedder::Embedder;
+pub(super) use embedder::EmbedderBuffers;
 pub(super) use embedder::MaskedWindow;
 pub(super) use mask::MaskRule;

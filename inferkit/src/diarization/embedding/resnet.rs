@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::nn::Activation;
 use crate::nn::Conv2d;
 use crate::nn::Conv2dMoves;
+use crate::nn::Images;
 use crate::nn::device_fault;
 
 /// The trunk and the layer behind its statistics.
@@ -32,6 +33,18 @@ pub(super) struct ResNet {
 pub(super) struct BasicBlock {
     convs: [Conv2d; 2],
     shortcut: Option<Conv2d>,
+}
+
+/// What the trunk computes in on the processor, window after window: some tens of megabytes for networks as published.
+#[derive(Debug, Default)]
+pub(super) struct TrunkBuffers {
+    /// What a layer reads: the features at first, the frames in the end.
+    pub(super) x: Images,
+    /// Between the two convolutions of a block.
+    hidden: Images,
+    /// What goes around them, where it has another shape.
+    around: Images,
+    out: Images,
 }
 
 /// More blocks than this are no model's layer.
@@ -87,18 +100,36 @@ impl ResNet {
         run().map_err(device_fault)
     }
 
-    /// A vector for each mask of each window: `frames` is what the trunk gave, `masks` `[b][s]`, each over any number of frames.
-    pub(super) fn vectors(&self, frames: &Tensor, masks: &[Vec<&[f32]>]) -> Result<Vec<Vec<Vec<f32>>>> {
-        let (batch, height, time, channels) = frames.dims4().map_err(device_fault)?;
-        let values = frames
-            .flatten_all()
-            .and_then(|x| x.to_vec1::<f32>())
-            .map_err(device_fault)?;
-        if batch != masks.len() || values.is_empty() {
+    /// Whether [`trunk_in`](Self::trunk_in) computes it: on the processor.
+    pub(super) const fn has_kernels(&self) -> bool {
+        self.stem.has_kernels()
+    }
+
+    /// The same as [`trunk`](Self::trunk) on the processor, of the features in `buffers.x` to the frames there.
+    pub(super) fn trunk_in(&self, buffers: &mut TrunkBuffers) -> Result<()> {
+        let mut run = || -> candle_core::Result<()> {
+            self.stem
+                .forward_images(&buffers.x, None, Activation::Relu, &mut buffers.out)?;
+            std::mem::swap(&mut buffers.x, &mut buffers.out);
+            self.blocks.iter().try_for_each(|block| block.forward_in(buffers))
+        };
+        run().map_err(device_fault)
+    }
+
+    /// A vector for each mask of each window: `frames` are what the trunk gave, `[b, h, l, c]`, `masks` `[b][s]`, each over any
+    /// number of frames.
+    pub(super) fn vectors(
+        &self,
+        (frames, shape): (&[f32], [usize; 4]),
+        masks: &[Vec<&[f32]>],
+        device: &candle_core::Device,
+    ) -> Result<Vec<Vec<Vec<f32>>>> {
+        let [batch, height, time, channels] = shape;
+        if batch != masks.len() || frames.is_empty() {
             return Err(Error::internal(format!("masks of {} windows for {batch}", masks.len())));
         }
         let mut statistics = Vec::new();
-        for (window, masks) in values.chunks_exact(height * time * channels).zip(masks) {
+        for (window, masks) in frames.chunks_exact(height * time * channels).zip(masks) {
             let frames = TrunkFrames {
                 values: window,
                 height,
@@ -109,9 +140,7 @@ impl ResNet {
                 statistics.extend(frames.weighted(mask));
             }
         }
-        let mut vectors = self
-            .embed(statistics, 2 * channels * height, frames.device())?
-            .into_iter();
+        let mut vectors = self.embed(statistics, 2 * channels * height, device)?.into_iter();
         Ok(masks
             .iter()
             .map(|masks| vectors.by_ref().take(masks.len()).collect())
@@ -181,6 +210,22 @@ impl BasicBlock {
             None => x.clone(),
         };
         self.convs[1].forward(&y, Some(&around), Activation::Relu)
+    }
+
+    /// The same from `buffers.x` to `buffers.x`.
+    fn forward_in(&self, buffers: &mut TrunkBuffers) -> candle_core::Result<()> {
+        let TrunkBuffers { x, hidden, around, out } = buffers;
+        self.convs[0].forward_images(x, None, Activation::Relu, hidden)?;
+        let around = match &self.shortcut {
+            Some(shortcut) => {
+                shortcut.forward_images(x, None, Activation::Identity, around)?;
+                &*around
+            }
+            None => &*x,
+        };
+        self.convs[1].forward_images(hidden, Some(around), Activation::Relu, out)?;
+        std::mem::swap(x, out);
+        Ok(())
     }
 }
 

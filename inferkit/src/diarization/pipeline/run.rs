@@ -19,6 +19,7 @@ use crate::diarization::clustering::SpeakerBounds;
 use crate::diarization::clustering::Voices;
 use crate::diarization::clustering::Work;
 use crate::diarization::count::speaker_count;
+use crate::diarization::embedding::EmbedderBuffers;
 use crate::diarization::embedding::MaskRule;
 use crate::diarization::embedding::MaskedWindow;
 use crate::diarization::finish::Finish;
@@ -92,6 +93,7 @@ impl Pipeline {
         let total_seconds = plan.seconds_done(plan.count, samples.len());
         let (mut active, mut scores) = (Vec::new(), Vec::new());
         let mut embeddings = Vec::new();
+        let mut buffers = EmbedderBuffers::default();
         let mut shape = [0, 0];
         listener.progress(0.0, total_seconds);
         for first in (0..plan.count).step_by(BATCH) {
@@ -116,6 +118,7 @@ impl Pipeline {
                 first,
                 embeddings: vec![SILENT; numbers.len() * speakers * self.embedder.width()],
                 speakers,
+                buffers: &mut buffers,
             };
             let masks = (0..numbers.len())
                 .map(|window| rule.masks(&activity.active, window))
@@ -233,6 +236,7 @@ struct BatchVoices<'a> {
     /// `[windows, s, d]`
     embeddings: Vec<f32>,
     speakers: usize,
+    buffers: &'a mut EmbedderBuffers,
 }
 
 /// Masks of the speakers of a window, `None` for the silent.
@@ -260,7 +264,7 @@ impl BatchVoices<'_> {
                     masks: masks.iter().flatten().cloned().collect(),
                 })
             });
-            let vectors = embedder.embed(masked.collect::<Result<_>>()?)?;
+            let vectors = embedder.embed(masked.collect::<Result<_>>()?, self.buffers)?;
             for ((window, masks), vectors) in group.iter().zip(vectors) {
                 let speakers = (0..self.speakers).filter(|speaker| masks[*speaker].is_some());
                 for (speaker, vector) in speakers.zip(vectors) {

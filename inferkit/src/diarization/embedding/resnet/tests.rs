@@ -1,5 +1,6 @@
 use super::*;
 use crate::diarization::embedding::embedder::Embedder;
+use crate::diarization::embedding::embedder::EmbedderBuffers;
 use crate::diarization::embedding::embedder::MaskedWindow;
 use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
@@ -39,7 +40,12 @@ fn check(stage: &str, model: &str, device: &Device) {
     };
     let statistics: Vec<f32> = masks.iter().flat_map(|mask| trunk.weighted(mask)).collect();
     assert_close_f32(&statistics, &golden.f32("stats"), 1e-4, "stats");
-    let vectors = network.vectors(&frames, std::slice::from_ref(&masks)).unwrap();
+    let vectors = network.vectors(
+        (trunk.values, [1, height, time, channels]),
+        std::slice::from_ref(&masks),
+        frames.device(),
+    );
+    let vectors = vectors.unwrap();
     assert_close_f32(&vectors.concat().concat(), &golden.f32("embedding"), 1e-4, "embedding");
     let plain = network
         .embed(trunk.plain(), 2 * channels * height, frames.device())
@@ -56,13 +62,16 @@ fn check(stage: &str, model: &str, device: &Device) {
         features: embedder.fbank().compute(&golden.f32("waveform")).unwrap(),
         masks: masks.iter().map(|mask| mask.to_vec()).collect(),
     };
-    let vectors = embedder.embed(vec![window]).unwrap();
+    let mut buffers = EmbedderBuffers::default();
+    let vectors = embedder.embed(vec![window.clone()], &mut buffers).unwrap();
     assert_close_f32(
         &vectors.concat().concat(),
         &golden.f32("embedding"),
         1e-4,
         "from samples",
     );
+    let again = embedder.embed(vec![window.clone(), window], &mut buffers).unwrap();
+    assert_eq!(again, [vectors.concat(), vectors.concat()], "left over values show");
 }
 
 #[test]

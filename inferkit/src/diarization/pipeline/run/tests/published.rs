@@ -111,7 +111,10 @@ fn the_published_voices_are_those_of_the_original() {
             .unwrap(),
         masks: vec![vec![1.0; 298]],
     };
-    let vectors = pipeline.embedder.embed(vec![window]).unwrap();
+    let vectors = pipeline
+        .embedder
+        .embed(vec![window], &mut EmbedderBuffers::default())
+        .unwrap();
     let golden = Golden::open("real/campplus.safetensors");
     assert_close_f32(&vectors.concat().concat(), &golden.f32("embedding"), 2e-4, "vector");
 }
