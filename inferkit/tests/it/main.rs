@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod layers;
