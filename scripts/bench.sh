@@ -2,7 +2,8 @@
 # Runs every harness of benches/ and prints the figures that doc/benchmarks.md keeps.
 # Peers are measured where a Python that has them is named: LLAMA_PYTHON=… (llama-cpp-python), WHISPER_PYTHON=…
 # (faster-whisper, pywhispercpp) with WHISPER_CT2=… (the folder of the demo package that holds model.bin), and a recording of
-# half a minute or more: WHISPER_RECORDING=….
+# half a minute or more: WHISPER_RECORDING=…, PYANNOTE_PYTHON=… (pyannote.audio, safetensors). Conversations for the diarizers
+# are made with espeak-ng and sox.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python3 scripts/fetch_demo_models.py
@@ -30,4 +31,25 @@ if [ -n "${WHISPER_RECORDING:-}" ]; then
     target/release/whisper_speed models/demo/whisper "$WHISPER_RECORDING"
     echo "skipped: faster-whisper and whisper.cpp (set WHISPER_PYTHON)"
   fi
+fi
+if command -v espeak-ng > /dev/null && command -v sox > /dev/null; then
+  echo "## Who speaks when"
+  place=target/bench
+  mkdir -p "$place"
+  python3 scripts/make_conversation.py --seconds 600 "$place/ten.wav"
+  python3 benches/peers/make_pyannote_model.py --segmentation models/demo/pyannote/segmentation/pytorch_model.bin --out "$place/full"
+  peers=()
+  if [ -n "${PYANNOTE_PYTHON:-}" ]; then
+    "$PYANNOTE_PYTHON" benches/peers/make_speakrs_model.py "$place/full" "$place/full-speakrs" 2>/dev/null
+    cargo build --release --locked --manifest-path benches/peers/speakrs/Cargo.toml --target-dir target/peers
+    peers=(--python "$PYANNOTE_PYTHON" --speakrs target/peers/release/speakrs-speed --speakrs-models "$place/full-speakrs")
+  fi
+  python3 benches/peers/diarization.py "$place/full" "$place/ten.wav" --ours target/release/diarization_speed "${peers[@]}"
+  echo "## Three hours, with the demo's pipeline"
+  python3 scripts/make_conversation.py --seconds 10800 "$place/hours.wav"
+  for minutes in 10 60 180; do
+    target/release/diarization_speed models/demo/pyannote "$place/hours.wav" "$minutes"
+  done
+else
+  echo "skipped: who speaks when (install espeak-ng and sox)"
 fi

@@ -6,7 +6,7 @@ usage: benches/peers/pyannote_speed.py PIPELINE RECORDING.wav [--threads 2] [--r
     pip install pyannote.audio==4.0.7 torch==2.9.1 torchaudio==2.9.1 soundfile
 
 PIPELINE is a folder with a `config.yaml`, such as the one that `make_pyannote_model.py` writes. inferkit's side is
-`speech_speed pyannote PIPELINE RECORDING.wav` with the same number of threads. Prints wall and processor seconds.
+`diarization_speed PIPELINE RECORDING.wav` with the same number of threads; `diarization.py` asks both in turn.
 """
 
 import argparse
@@ -50,10 +50,12 @@ def main() -> None:
     seconds = len(sound) / rate
     annotation = getattr(output, "speaker_diarization", output)
     turns = sum(1 for _ in annotation.itertracks())
+    # Linux counts in KiB.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(
         f"pyannote.audio: {seconds:.0f} s of sound in {statistics.median(wall):.2f} s, "
-        f"{seconds / statistics.median(wall):.2f} x real time, {statistics.median(processor):.2f} s of processor time, "
-        f"{turns} turns"
+        f"{seconds / statistics.median(wall):.2f} x real time, {turns} turns, peak {peak} MiB, "
+        f"{statistics.median(processor):.2f} s of processor time"
     )
 
 
