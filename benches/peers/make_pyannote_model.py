@@ -4,7 +4,8 @@
 usage: benches/peers/make_pyannote_model.py --segmentation pytorch_model.bin --out FOLDER [--seed 7]
 
 The published WeSpeaker is on no package index; speed does not depend on what its 6.6 million numbers are. The checkpoint is
-written without PyTorch: a zip of raw numbers and a pickle. FOLDER is a hub of plain folders, as pyannote.audio reads them too.
+written without PyTorch: a zip of raw numbers and a pickle. FOLDER is a hub of plain folders, as pyannote.audio reads them too;
+it wants a model of voices (PLDA) even where nothing uses it, so that one is written that keeps the first 128 of 256 numbers.
 """
 
 import argparse
@@ -30,6 +31,7 @@ pipeline:
     embedding: $model/embedding
     embedding_batch_size: 32
     embedding_exclude_overlap: true
+    plda: $model/plda
     segmentation: $model/segmentation
     segmentation_batch_size: 32
 
@@ -153,6 +155,31 @@ def save(net: Network, path: Path) -> None:
         archive.writestr("archive/version", "3\n")
 
 
+def npy(values, shape) -> bytes:
+    """Numbers as numpy keeps them, version 1.0 of its format."""
+    header = str({"descr": "<f8", "fortran_order": False, "shape": tuple(shape)}).encode()
+    header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + array("d", values).tobytes()
+
+
+def save_plda(folder: Path) -> None:
+    def unit(rows, columns):
+        return npy([float(row == column) for row in range(rows) for column in range(columns)], [rows, columns])
+
+    def vector(values):
+        return npy(values, [len(values)])
+
+    parts = {
+        "xvec_transform": {"mean1": vector([0.0] * 256), "mean2": vector([0.0] * 128), "lda": unit(256, 128)},
+        "plda": {"mu": vector([0.0] * 128), "tr": unit(128, 128), "psi": vector([4 / (1 + place) for place in range(128)])},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, arrays in parts.items():
+        with zipfile.ZipFile(folder / f"{name}.npz", "w", zipfile.ZIP_STORED) as archive:
+            for part, content in arrays.items():
+                archive.writestr(f"{part}.npy", content)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--segmentation", type=Path, required=True, help="the published pytorch_model.bin of segmentation-3.0")
@@ -160,6 +187,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     save(wespeaker(arguments.seed), arguments.out / "embedding" / "pytorch_model.bin")
+    save_plda(arguments.out / "plda")
     (arguments.out / "segmentation").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(arguments.segmentation, arguments.out / "segmentation" / "pytorch_model.bin")
     (arguments.out / "config.yaml").write_text(CONFIG)

@@ -5,9 +5,8 @@ usage: benches/peers/make_speakrs_model.py PIPELINE OUT
 
     pip install pyannote.audio==4.0.7 torch==2.9.1 safetensors numpy
 
-PIPELINE is a folder with `segmentation/` and `embedding/` of published size, such as `make_pyannote_model.py` writes. The
-numbers stay the same; batch norms are folded into the convolutions, as speakrs has them. The model of voices (PLDA), which
-speakrs always wants, keeps the first 128 of 256 numbers: how long clustering takes does not depend on what is in it.
+PIPELINE is a folder with `segmentation/`, `embedding/` and `plda/` of published size, such as `make_pyannote_model.py` writes.
+The numbers stay the same; batch norms are folded into the convolutions, as speakrs has them.
 """
 
 import argparse
@@ -21,7 +20,6 @@ import torch
 from safetensors.numpy import save_file
 
 LSTM_LAYERS = 4
-WIDTH, KEPT = 256, 128
 EPSILON = 1e-5
 
 
@@ -84,12 +82,10 @@ def main() -> None:
     save(segmentation(tensors(arguments.pipeline / "segmentation")), out / "segmentation-3.0.safetensors")
     save(embedding(tensors(arguments.pipeline / "embedding")), out / "wespeaker-multimask-tail.safetensors")
     (out / "wespeaker-voxceleb-resnet34.min_num_samples.txt").write_text("400\n")
-    parameters = {
-        "mean1": numpy.zeros(WIDTH), "mean2": numpy.zeros(KEPT), "mu": numpy.zeros(KEPT), "lda": numpy.eye(WIDTH, KEPT),
-        "tr": numpy.eye(KEPT), "psi": 4 / (1 + numpy.arange(KEPT, dtype=numpy.float64)),
-    }
-    for name, values in parameters.items():
-        numpy.save(out / f"plda_{name}.npy", values)
+    for file in ("xvec_transform", "plda"):
+        with numpy.load(arguments.pipeline / "plda" / f"{file}.npz") as parameters:
+            for name, values in parameters.items():
+                numpy.save(out / f"plda_{name}.npy", values)
     print(f"{out}: for speakrs-speed {out} RECORDING.wav")
 
 

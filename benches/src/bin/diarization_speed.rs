@@ -51,8 +51,7 @@ fn recording(path: &str, minutes: Option<usize>) -> Result<Samples> {
     let Some(minutes) = minutes else {
         return Ok(once);
     };
-    let samples: Vec<f32> = once.iter().copied().cycle().take(minutes * MINUTE).collect();
-    Ok(samples.into())
+    Ok(once.iter().copied().cycle().take(minutes * MINUTE).collect())
 }
 
 /// One run.

@@ -11,6 +11,7 @@ use inferkit::audio::ResamplingFilter;
 use inferkit::task::Samples;
 
 use super::decoding::decoded;
+use super::memory::Room;
 use super::speakers::SpeakerBounds;
 use super::steps::Steps;
 use super::steps::steps;
