@@ -51,6 +51,7 @@ pub(crate) fn reuse(tensor: Tensor) {
     let taken = Taken(Cell::new(Vec::new()));
     // Tensors of other types than f32 keep their numbers, and are dropped with them.
     let _ = tensor.inplace_op1(&taken);
+    drop(tensor);
     keep(taken.0.into_inner());
 }
 
