@@ -20,7 +20,7 @@ pub(super) mod scales {
 }
 
 /// Bytes of scales for each row of a panel.
-const fn scale_bytes(kind: u8) -> usize {
+pub(super) const fn scale_bytes(kind: u8) -> usize {
     match kind {
         scales::HALF => 2,
         scales::HALF_MIN => 4,
@@ -121,7 +121,7 @@ type Integers<D, const R: usize> = [[<<D as Dot>::V as Simd>::I; 2]; R];
 /// Float sums of R rows by two vectors.
 type Floats<D, const R: usize> = [[<<D as Dot>::V as Simd>::F; 2]; R];
 
-/// Multiplies the bytes `range` of every row's block, four at a time, with the stream `quants`.
+/// Multiplies the bytes `range` of every row's block with the stream `quants`.
 #[inline(always)]
 unsafe fn integer_sums<D: Dot, const R: usize>(
     rows: &[*const u8; R],
@@ -130,35 +130,26 @@ unsafe fn integer_sums<D: Dot, const R: usize>(
     quants: *const u8,
     start_at: usize,
 ) -> Integers<D, R> {
-    let step = D::V::LANES * D::GROUP;
     let mut sums = [[D::V::splat_i(0); 2]; R];
+    let mut blocks = *rows;
     for r in 0..R {
         let start = D::V::splat_i(rows[r].add(start_at).cast::<i32>().read_unaligned());
         sums[r] = [start, start];
+        blocks[r] = rows[r].add(a_at);
     }
-    let mut byte = range.start;
-    while byte < range.end {
-        let quants = quants.add(byte / 4 * 2 * step);
-        let (first, second) = (D::weights(quants), D::weights(quants.add(step)));
-        for r in 0..R {
-            let a = D::activations(rows[r].add(a_at + byte));
-            sums[r][0] = D::dot(sums[r][0], first, a);
-            sums[r][1] = D::dot(sums[r][1], second, a);
-        }
-        byte += 4;
-    }
+    D::add_products(&mut sums, &blocks, range, quants);
     sums
 }
 
+/// Scales of all columns, two vectors.
 #[inline(always)]
-unsafe fn load_scales<D: Dot, const KIND: u8>(p: *const u8) -> [<D::V as Simd>::F; 2] {
-    let lanes = D::V::LANES;
+pub(super) unsafe fn load_scales<S: Simd, const KIND: u8>(p: *const u8) -> [S::F; 2] {
     if KIND == scales::HALF || KIND == scales::HALF_MIN {
         let p = p.cast::<u16>();
-        [D::V::load_f16(p), D::V::load_f16(p.add(lanes))]
+        [S::load_f16(p), S::load_f16(p.add(S::LANES))]
     } else {
         let p = p.cast::<f32>();
-        [D::V::load(p), D::V::load(p.add(lanes))]
+        [S::load(p), S::load(p.add(S::LANES))]
     }
 }
 
@@ -170,7 +161,7 @@ unsafe fn add_scaled<D: Dot, const KIND: u8, const R: usize>(
     scales: *const u8,
     out: &mut Floats<D, R>,
 ) {
-    let scales = load_scales::<D, KIND>(scales);
+    let scales = load_scales::<D::V, KIND>(scales);
     for r in 0..R {
         let scale = rows[r].add(a_at + record_at(D::GROUP)).cast::<f32>().read_unaligned();
         let scale = D::V::splat(scale);
@@ -188,7 +179,7 @@ unsafe fn add_minima<D: Dot, const KIND: u8, const R: usize>(
     scales: *const u8,
     out: &mut Floats<D, R>,
 ) {
-    let minima = load_scales::<D, KIND>(scales.add(scale_bytes(KIND) * D::V::LANES));
+    let minima = load_scales::<D::V, KIND>(scales.add(scale_bytes(KIND) * D::V::LANES));
     for r in 0..R {
         let sum = rows[r]
             .add(a_at + record_at(D::GROUP) + SCALED_SUM_AT)

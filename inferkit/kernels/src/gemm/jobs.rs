@@ -3,12 +3,12 @@
 use super::activations::{Form, Prepared};
 use super::decode::{DECODED, Slice, decode};
 use super::epilogue::{Epilogue, Residual, Sums, write};
-use super::tiles::{Block, RowPointers};
+use super::tiles::{Block, Kernel, RowPointers};
 use super::{float, int8};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::weights::Kind;
-use crate::{Isa, PackedWeight, Pool, Tier};
+use crate::{Isa, PackedWeight, Pool};
 
 /// Which rows of the activations a job takes, and where they go in its output.
 #[derive(Debug, Clone, Copy)]
@@ -145,9 +145,6 @@ fn compute(prepared: &Prepared<'_>, job: &Job<'_>, panel: usize, first: usize, m
     }
 }
 
-/// A kernel for tiles.
-type Kernel = unsafe fn(Isa, &Block);
-
 /// Fills `sums` (`[m][panel]`) with the products of `m` rows and one panel, a slice of k at a time.
 fn multiply(
     prepared: &Prepared<'_>,
@@ -171,6 +168,10 @@ fn multiply(
         (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
         (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
     };
+    let on_tiles = prepared
+        .tile_kernels
+        .and_then(|kernels| kernels.kernel(layout.kind, prepared.rounded.is_some(), m));
+    let kernel = on_tiles.unwrap_or(kernel);
     let packed = layout.is_quantized() && !matches!(layout.kind, Kind::Q8 | Kind::Q8Min);
     let mut decoded = packed.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
@@ -226,13 +227,12 @@ fn multiply(
 /// The kernel for bfloat16 weights and rounded activations.
 fn rounded_kernel(isa: Isa) -> Kernel {
     #[cfg(target_arch = "x86_64")]
-    if isa.tier() == Tier::Avx512Bf16 {
+    if isa.tier().multiplies_bf16() {
         return |_, block| {
             // SAFETY: the tier has VDPBF16PS; the contract for the block is that of the calling line.
             unsafe { float::bf16_dot_block(block) }
         };
     }
-    let _ = Tier::Avx512Bf16;
     let _ = isa;
     float::bf16_block
 }
