@@ -31,8 +31,9 @@ unit: ## The Rust tests of the whole workspace, examples included
 	@scripts/fetch-templates.sh || echo "published chat templates cannot be fetched: their test will say that it is skipped"
 	cargo test --locked --workspace
 
-kernels: ## The kernels under the address sanitizer, and on processors that emulators know
+kernels: ## The kernels under the address sanitizer and Miri, and on processors that emulators know
 	@scripts/check-sanitizer.sh
+	@scripts/check-miri.sh
 	@scripts/check-tiers.sh
 
 clients: ## The official clients against the server on the demo model

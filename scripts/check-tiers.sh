@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The kernels' tests for processors that this machine is not, where Debian's emulators run them (packages qemu-user,
 # gcc-aarch64-linux-gnu and libc6-dev-arm64-cross):
-#   aarch64     neon on a Cortex-A53, and neon_dot on a processor with everything that the emulator knows
+#   aarch64     neon on a Cortex-A53; neon_dot and neon_i8mm on a processor with everything that the emulator knows
 #   x86-64      portable and avx2 on a processor without AVX-512: emulators of Debian 12 know no wider vectors
-# The tiers with AVX-512 are tested on a processor that has them, by the ordinary tests. What is missing is said aloud.
+# The tiers with AVX-512 or AMX are tested on a processor that has them, by the ordinary tests: no emulator here knows them.
+# What is missing is said aloud.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -51,7 +51,8 @@ fn recording(path: &str, minutes: Option<usize>) -> Result<Samples> {
     let Some(minutes) = minutes else {
         return Ok(once);
     };
-    Ok(once.iter().copied().cycle().take(minutes * MINUTE).collect())
+    let samples: Vec<f32> = once.iter().copied().cycle().take(minutes * MINUTE).collect();
+    Ok(samples.into())
 }
 
 /// One run.

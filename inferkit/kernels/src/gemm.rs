@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! A rows ─prepare─▶ as they are · bf16 · 8 bits in groups of 32        once for all weights of a list
-//! unit = (panel of W, block of rows): tiles of 1 to 6 rows over a slice of k ─▶ sums ─epilogue─▶ C
+//! unit = (panel of W, block of rows): tiles of 1 to 6 rows, or up to 32 on tile registers, over a slice of k
+//!      ─▶ sums ─epilogue─▶ C
 //! ```
 //!
 //! One packed form of A serves a list of weights (query, key and value; gate and up), and one region of the pool covers all
@@ -21,6 +22,7 @@ mod grouped;
 mod int8;
 mod jobs;
 mod nibbles;
+mod tile_unit;
 mod tiles;
 mod windows;
 
@@ -40,8 +42,8 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bfloat16 where the weight is bfloat16: up to twice as fast where the processor has VDPBF16PS, and what a
-    /// model that was trained in bfloat16 expects. Elsewhere it is computed in f32 from the rounded values.
+    /// Rounded to bfloat16 where the weight is bfloat16: up to twice as fast where the processor has VDPBF16PS, more with
+    /// TDPBF16PS, and what a model that was trained in bfloat16 expects. Elsewhere it is computed in f32 from the rounded values.
     Bf16,
 }
 

@@ -2,6 +2,23 @@
 //!
 //! An [`Isa`] can only be made by asking the processor: holding one *is* the proof that its instructions exist, and
 //! every unsafe call of a vector kernel rests on that.
+//!
+//! | `INFERKIT_KERNELS` | processor and system | 8-bit products | bfloat16 products |
+//! |---|---|---|---|
+//! | `portable` | any | plain Rust | plain Rust, in f32 |
+//! | `neon` | aarch64 | SMULL | in f32 |
+//! | `neon_dot` | and FEAT_DotProd | SDOT | in f32 |
+//! | `neon_i8mm` | and FEAT_I8MM | SMMLA | in f32 |
+//! | `avx2` | x86-64 with AVX2, FMA, F16C | VPMADDWD | in f32 |
+//! | `avx_vnni` | and AVX-VNNI | VPDPBUSD, 256 bits | in f32 |
+//! | `avx512` | `avx2` and AVX-512 F, BW, VL, DQ | VPMADDWD, 512 bits | in f32 |
+//! | `avx512_vnni` | and AVX512_VNNI | VPDPBUSD, 512 bits | in f32 |
+//! | `avx512_bf16` | and AVX512_BF16 | the same | VDPBF16PS |
+//! | `amx_int8` | and AMX, on Linux | TDPBSUD for 8 rows and more | VDPBF16PS |
+//! | `amx_bf16` | the same | TDPBSUD for 8 rows and more | TDPBF16PS for 8 rows and more, fewer in f32 |
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+mod amx;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -16,6 +33,8 @@ pub enum Tier {
     Neon,
     /// NEON with SDOT.
     NeonDot,
+    /// NEON with SMMLA, which multiplies two rows with two columns at once.
+    NeonI8mm,
     /// AVX2, FMA and F16C; 8-bit products widened to 16 bits.
     Avx2,
     /// AVX2 with the 256-bit form of VPDPBUSD.
@@ -26,19 +45,26 @@ pub enum Tier {
     Avx512Vnni,
     /// AVX-512 with VPDPBUSD and VDPBF16PS.
     Avx512Bf16,
+    /// That and the tile registers of AMX for 8-bit products of several rows. bfloat16 as in the tier before.
+    AmxInt8,
+    /// Tile registers for products of bfloat16 too.
+    AmxBf16,
 }
 
 impl Tier {
     /// Every tier, slowest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Portable,
         Self::Neon,
         Self::NeonDot,
+        Self::NeonI8mm,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::AmxInt8,
+        Self::AmxBf16,
     ];
 
     /// The name that `INFERKIT_KERNELS` takes.
@@ -47,12 +73,20 @@ impl Tier {
             Self::Portable => "portable",
             Self::Neon => "neon",
             Self::NeonDot => "neon_dot",
+            Self::NeonI8mm => "neon_i8mm",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx_vnni",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512_vnni",
             Self::Avx512Bf16 => "avx512_bf16",
+            Self::AmxInt8 => "amx_int8",
+            Self::AmxBf16 => "amx_bf16",
         }
+    }
+
+    /// Whether activations that are rounded to bfloat16 stay so: there are instructions for their products.
+    pub(crate) fn multiplies_bf16(self) -> bool {
+        matches!(self, Self::Avx512Bf16 | Self::AmxInt8 | Self::AmxBf16)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -62,12 +96,18 @@ impl Tier {
         }
         match self {
             Self::Portable => true,
-            Self::Neon | Self::NeonDot => false,
+            Self::Neon | Self::NeonDot | Self::NeonI8mm => false,
             Self::Avx2 => has!("avx2", "fma", "f16c"),
             Self::AvxVnni => Self::Avx2.is_available() && has!("avxvnni"),
             Self::Avx512 => Self::Avx2.is_available() && has!("avx512f", "avx512bw", "avx512vl", "avx512dq"),
             Self::Avx512Vnni => Self::Avx512.is_available() && has!("avx512vnni"),
             Self::Avx512Bf16 => Self::Avx512Vnni.is_available() && has!("avx512bf16"),
+            #[cfg(all(target_os = "linux", not(miri)))]
+            Self::AmxInt8 => Self::Avx512Bf16.is_available() && amx::multiplies_bytes(),
+            #[cfg(all(target_os = "linux", not(miri)))]
+            Self::AmxBf16 => Self::AmxInt8.is_available() && amx::multiplies_bf16(),
+            #[cfg(any(not(target_os = "linux"), miri))]
+            Self::AmxInt8 | Self::AmxBf16 => false,
         }
     }
 
@@ -76,7 +116,14 @@ impl Tier {
         match self {
             Self::Portable | Self::Neon => true,
             Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
-            Self::Avx2 | Self::AvxVnni | Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => false,
+            Self::NeonI8mm => Self::NeonDot.is_available() && std::arch::is_aarch64_feature_detected!("i8mm"),
+            Self::Avx2
+            | Self::AvxVnni
+            | Self::Avx512
+            | Self::Avx512Vnni
+            | Self::Avx512Bf16
+            | Self::AmxInt8
+            | Self::AmxBf16 => false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! Simd   f32 and i32 lanes      Lanes8 (plain Rust) · V128x2 (NEON) · V256 (AVX2) · V512 (AVX-512)
 //! Dot    8-bit products         one type for each way a processor multiplies them
+//! Tiles  products of matrices   Amx · TileModel (plain Rust)
 //! ```
 //!
 //! A kernel is a generic function marked `#[inline(always)]`; [`float_tiers`] and [`int8_tiers`] wrap it in one function a
@@ -27,6 +28,8 @@ mod math;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+#[cfg(any(test, target_arch = "x86_64"))]
+mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::V256;
@@ -35,14 +38,22 @@ pub(crate) use avx512::V512;
 pub(crate) use dispatch::{float_tiers, int8_tiers};
 pub(crate) use dot::Dot;
 pub(crate) use dot::PortableDot;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use dot::{MatrixNeon, QuadNeon, WideNeon};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Pair256, Pair512, Quad256, Quad512};
-#[cfg(target_arch = "aarch64")]
-pub(crate) use dot::{QuadNeon, WideNeon};
 pub(crate) use math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::V128x2;
 pub(crate) use portable::Lanes8;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use tiles::Amx;
+#[cfg(test)]
+pub(crate) use tiles::TileModel;
+#[cfg(any(test, target_arch = "x86_64"))]
+pub(crate) use tiles::{Shape, Tiles};
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+pub(crate) use tiles::{bf16_is_as_defined, bytes_are_as_defined};
 
 /// Vectors of f32 and i32 with the same number of lanes.
 pub(crate) trait Simd: Copy {
@@ -91,6 +102,15 @@ pub(crate) trait Simd: Copy {
     unsafe fn shift_right<const N: u32>(a: Self::I) -> Self::I;
     /// Each lane shifted left by N bits.
     unsafe fn shift_left<const N: u32>(a: Self::I) -> Self::I;
+    /// Sums modulo 2^32.
+    #[cfg_attr(
+        not(any(test, target_arch = "x86_64")),
+        expect(
+            dead_code,
+            reason = "kernels for tile registers need it, which other processors lack"
+        )
+    )]
+    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Sums of single bytes, modulo 256.
     unsafe fn add_bytes(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn to_f32(a: Self::I) -> Self::F;
@@ -121,34 +141,34 @@ pub(crate) trait Simd: Copy {
 /// Asks for the cache line at `p`, which need not exist, into the first level.
 #[inline(always)]
 pub(crate) fn prefetch<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: a prefetch is a hint that cannot fault, and every x86-64 processor has it.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     // SAFETY: as above, on every aarch64 processor.
     unsafe {
         std::arch::asm!("prfm pldl1keep, [{}]", in(reg) p, options(nostack, readonly, preserves_flags));
     }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     let _ = p;
 }
 
 /// Asks for the cache line at `p`, which need not exist, into the second level.
 #[inline(always)]
 pub(crate) fn prefetch_far<T>(p: *const T) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
     // SAFETY: as above.
     unsafe {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(p.cast());
     }
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
     // SAFETY: as above, on every aarch64 processor.
     unsafe {
         std::arch::asm!("prfm pldl2keep, [{}]", in(reg) p, options(nostack, readonly, preserves_flags));
     }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(any(miri, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
     let _ = p;
 }
 

@@ -75,3 +75,8 @@ pub(crate) fn same_bits(a: &[f32], b: &[f32]) -> bool {
             .zip(b)
             .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
 }
+
+/// The full size of a test, or a small one where every step is interpreted.
+pub(crate) const fn cut(full: usize, small: usize) -> usize {
+    if cfg!(miri) { small } else { full }
+}

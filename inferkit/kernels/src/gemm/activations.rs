@@ -10,11 +10,12 @@
 //! A *start* is what an integer sum begins with, so that weights stored plus 128 need no correction: -128 times the sum of
 //! the quants, or zero where weights are stored as they are.
 
+use super::tile_unit::{TileKernels, tile_kernels};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::simd::{Simd, float_tiers};
 use crate::weights::Kind;
-use crate::{Isa, PackedWeight, Pool, Precision, Rows, Tier};
+use crate::{Isa, PackedWeight, Pool, Precision, Rows};
 
 /// Bytes after the quants of a block.
 const RECORD: usize = 20;
@@ -45,6 +46,8 @@ pub(super) struct Prepared<'a> {
     pub(super) int8: Option<Form>,
     /// How rows are put together, if they are not simply consecutive values.
     pub(super) runs: Option<Runs>,
+    /// What takes the place of kernels on vectors.
+    pub(super) tile_kernels: Option<TileKernels>,
     /// What the two forms above point to.
     memory: [Option<Scratch>; 2],
     borrowed: std::marker::PhantomData<&'a [f32]>,
@@ -95,18 +98,19 @@ impl<'a> Prepared<'a> {
             rounded: None,
             int8: None,
             runs: None,
+            tile_kernels: tile_kernels(isa),
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         };
         if rounded {
-            prepared.rounded = Some(if isa.tier() == Tier::Avx512Bf16 {
+            prepared.rounded = Some(if isa.tier().multiplies_bf16() {
                 prepared.keep(0, pool, a, a.width().next_multiple_of(2) * 2, round_rows)
             } else {
                 prepared.keep(0, pool, a, 4 * a.width(), round_and_widen_rows)
             });
         }
         if let Some(weight) = weights.iter().find(|weight| weight.layout().is_quantized()) {
-            let group = weight.layout().group;
+            let group = weight.layout().activations();
             let kernel = match (group, weight.layout().bias) {
                 (4, 0) => quantize_rows_to_plain_bytes,
                 (4, _) => quantize_rows_to_bytes,
@@ -125,6 +129,7 @@ impl<'a> Prepared<'a> {
             rounded: is_rounded.then_some(form),
             int8: None,
             runs: Some(runs),
+            tile_kernels: tile_kernels(isa),
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         }

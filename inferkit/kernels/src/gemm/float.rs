@@ -57,10 +57,10 @@ unsafe fn bf16_tiles<S: Simd>(block: &Block) {
 const STRIDE: usize = 4;
 
 /// Sums of R rows by V vectors.
-type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
+pub(super) type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
 
 #[inline(always)]
-unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) -> Sums<S, R, V> {
+pub(super) unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) -> Sums<S, R, V> {
     let mut sums = [[S::splat(0.0); V]; R];
     if block.k_start > 0 {
         for r in 0..R {
@@ -73,7 +73,7 @@ unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usiz
 }
 
 #[inline(always)]
-unsafe fn end<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize, sums: &Sums<S, R, V>) {
+pub(super) unsafe fn end<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize, sums: &Sums<S, R, V>) {
     for r in 0..R {
         for v in 0..V {
             S::store(block.sums.add(((at + r) * V + v) * S::LANES), sums[r][v]);

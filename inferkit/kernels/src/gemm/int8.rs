@@ -90,15 +90,15 @@ unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize)
                 quants,
                 a_at + record_at(D::GROUP) + START_AT + 4,
             );
-            add_scaled::<D, R>(&rows, a_at, &first, load_scales::<D, KIND>(weights), &mut out);
+            add_scaled::<D, R>(&rows, a_at, &first, load_scales::<D::V, KIND>(weights), &mut out);
             let starts = a_at + record_at(D::GROUP) + START_AT + 8;
             let last = integer_sums::<D, R>(&rows, a_at, middle..2 * middle, quants, starts);
-            let scales = load_scales::<D, KIND>(weights.add(8 * lanes));
+            let scales = load_scales::<D::V, KIND>(weights.add(8 * lanes));
             add_scaled::<D, R>(&rows, a_at, &last, scales, &mut out);
         } else {
             let starts = a_at + record_at(D::GROUP) + START_AT;
             let sums = integer_sums::<D, R>(&rows, a_at, 0..32 * 4 / D::GROUP, quants, starts);
-            add_scaled::<D, R>(&rows, a_at, &sums, load_scales::<D, KIND>(weights), &mut out);
+            add_scaled::<D, R>(&rows, a_at, &sums, load_scales::<D::V, KIND>(weights), &mut out);
             if KIND != scales::HALF {
                 add_minima::<D, R>(&rows, a_at, load_minima::<D, KIND>(weights), &mut out);
             }
@@ -143,7 +143,7 @@ pub(super) unsafe fn end<D: Dot, const R: usize>(block: &Block, at: usize, out: 
     }
 }
 
-/// Multiplies the bytes `range` of every row's block, four at a time, with the stream `quants`.
+/// Multiplies the bytes `range` of every row's block with the stream `quants`.
 #[inline(always)]
 unsafe fn integer_sums<D: Dot, const R: usize>(
     rows: &[*const u8; R],
@@ -152,43 +152,33 @@ unsafe fn integer_sums<D: Dot, const R: usize>(
     quants: *const u8,
     start_at: usize,
 ) -> Integers<D, R> {
-    let step = D::V::LANES * D::GROUP;
     let mut sums = [[D::V::splat_i(0); 2]; R];
+    let mut blocks = *rows;
     for r in 0..R {
         let start = D::V::splat_i(rows[r].add(start_at).cast::<i32>().read_unaligned());
         sums[r] = [start, start];
+        blocks[r] = rows[r].add(a_at);
     }
-    let mut byte = range.start;
-    while byte < range.end {
-        let quants = quants.add(byte / 4 * 2 * step);
-        let (first, second) = (D::weights(quants), D::weights(quants.add(step)));
-        for r in 0..R {
-            let a = D::activations(rows[r].add(a_at + byte));
-            sums[r][0] = D::dot(sums[r][0], first, a);
-            sums[r][1] = D::dot(sums[r][1], second, a);
-        }
-        byte += 4;
-    }
+    D::add_products(&mut sums, &blocks, range, quants);
     sums
 }
 
-/// The scales at `p`, of the kind that stands there.
+/// The scales at `p`, of the kind that stands there: of all columns, two vectors.
 #[inline(always)]
-pub(super) unsafe fn load_scales<D: Dot, const KIND: u8>(p: *const u8) -> Scales<D> {
-    let lanes = D::V::LANES;
+pub(super) unsafe fn load_scales<S: Simd, const KIND: u8>(p: *const u8) -> [S::F; 2] {
     if KIND == scales::HALF || KIND == scales::HALF_MIN {
         let p = p.cast::<u16>();
-        [D::V::load_f16(p), D::V::load_f16(p.add(lanes))]
+        [S::load_f16(p), S::load_f16(p.add(S::LANES))]
     } else {
         let p = p.cast::<f32>();
-        [D::V::load(p), D::V::load(p.add(lanes))]
+        [S::load(p), S::load(p.add(S::LANES))]
     }
 }
 
 /// The minima behind the scales at `p`.
 #[inline(always)]
 pub(super) unsafe fn load_minima<D: Dot, const KIND: u8>(p: *const u8) -> Scales<D> {
-    load_scales::<D, KIND>(p.add(scale_bytes(KIND) * D::V::LANES))
+    load_scales::<D::V, KIND>(p.add(scale_bytes(KIND) * D::V::LANES))
 }
 
 /// Adds the products of a block, of the rows' activations at `a_at`.

@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use super::activations::{Form, Prepared};
 use super::decode::{DECODED, Slice, decode};
 use super::epilogue::{Epilogue, Residual, Sums, write};
-use super::tiles::{Block, RowPointers};
+use super::tiles::{Block, Kernel, RowPointers};
 use super::{float, int8, nibbles};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::weights::Kind;
-use crate::{Isa, PackedWeight, Pool, Tier};
+use crate::{Isa, PackedWeight, Pool};
 
 /// Which rows of the activations a job takes, and where they go in its output.
 #[derive(Debug, Clone, Copy)]
@@ -165,9 +165,6 @@ fn memory(small: &mut Small, large: &mut Option<Scratch>, len: usize) -> *mut f3
     }
 }
 
-/// A kernel for tiles.
-type Kernel = unsafe fn(Isa, &Block);
-
 /// Fills `sums` (`[m][panel]`, which must have that room) with the products of `m` rows and one panel, a slice of k at a time.
 fn multiply(
     prepared: &Prepared<'_>,
@@ -178,10 +175,14 @@ fn multiply(
     sums: *mut f32,
 ) {
     let layout = weight.layout();
+    let on_tiles = prepared
+        .tile_kernels
+        .and_then(|kernels| kernels.kernel(layout.kind, prepared.rounded.is_some(), m));
     // SAFETY: the weight was packed for this ISA, which is therefore available.
     let few = unsafe { nibbles::most_rows(prepared.isa) };
-    let is_decoded = is_split(layout.kind) || (is_folded(layout.kind) && m > few);
+    let is_decoded = is_split(layout.kind) || (is_folded(layout.kind) && (on_tiles.is_some() || m > few));
     let Method { form, kernel, slice } = method(prepared, layout.kind, is_decoded);
+    let kernel = on_tiles.unwrap_or(kernel);
     let mut decoded = is_decoded.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);
@@ -280,13 +281,12 @@ fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
 /// The kernel for bfloat16 weights and rounded activations.
 fn rounded_kernel(isa: Isa) -> Kernel {
     #[cfg(target_arch = "x86_64")]
-    if isa.tier() == Tier::Avx512Bf16 {
+    if isa.tier().multiplies_bf16() {
         return |_, block| {
             // SAFETY: the tier has VDPBF16PS; the contract for the block is that of the calling line.
             unsafe { float::bf16_dot_block(block) }
         };
     }
-    let _ = Tier::Avx512Bf16;
     let _ = isa;
     float::bf16_block
 }

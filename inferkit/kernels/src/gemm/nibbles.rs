@@ -62,8 +62,8 @@ unsafe fn long_tile<D: Dot, const R: usize>(block: &Block, at: usize) {
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 32);
     let mut source = block.weights;
     for number in 0..block.k_len / 256 {
-        let d = load_scales::<D, { scales::HALF }>(source);
-        let dmin = load_scales::<D, { scales::HALF }>(source.add(2 * p));
+        let d = load_scales::<D::V, { scales::HALF }>(source);
+        let dmin = load_scales::<D::V, { scales::HALF }>(source.add(2 * p));
         let dmin = dmin.map(|dmin| D::V::sub(D::V::splat(0.0), dmin));
         for i in 0..8 {
             if R > 1 {
@@ -110,7 +110,7 @@ unsafe fn short_tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: 
         }
         let quants = source.add(scale_bytes(KIND) * p);
         let sums = integer_sums::<D, R>(&rows, a_at, quants, starts);
-        add_scaled::<D, R>(&rows, a_at, &sums, load_scales::<D, KIND>(source), &mut out);
+        add_scaled::<D, R>(&rows, a_at, &sums, load_scales::<D::V, KIND>(source), &mut out);
         if KIND != scales::HALF {
             add_minima::<D, R>(&rows, a_at, load_minima::<D, KIND>(source), &mut out);
         }
@@ -127,22 +127,12 @@ unsafe fn integer_sums<D: Dot, const R: usize>(
     packed: *const u8,
     starts: [i32; R],
 ) -> Integers<D, R> {
-    let step = D::V::LANES * D::GROUP;
-    let half = 16 / D::GROUP;
     let mut sums = [[D::V::splat_i(0); 2]; R];
+    let mut blocks = *rows;
     for r in 0..R {
         sums[r] = [D::V::splat_i(starts[r]); 2];
+        blocks[r] = rows[r].add(a_at);
     }
-    for group in 0..half {
-        let packed = packed.add(2 * group * step);
-        let (first, second) = (D::nibbles(packed), D::nibbles(packed.add(step)));
-        for h in 0..2 {
-            for r in 0..R {
-                let a = D::activations(rows[r].add(a_at + 4 * (group + h * half)));
-                sums[r][0] = D::dot(sums[r][0], first[h], a);
-                sums[r][1] = D::dot(sums[r][1], second[h], a);
-            }
-        }
-    }
+    D::add_nibble_products(&mut sums, &blocks, packed);
     sums
 }

@@ -4,6 +4,7 @@ mod awkward;
 mod batches;
 mod grouped;
 mod meaning;
+mod tile_unit;
 
 use super::{Precision, Product, gemm};
 use crate::testing::Random;

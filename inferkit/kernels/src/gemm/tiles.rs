@@ -1,6 +1,10 @@
 //! How a block of rows is cut into tiles, and what a tile kernel is given.
 
+use crate::Isa;
 use crate::simd::prefetch_far;
+
+/// A kernel for tiles: every row of a block with every column of a panel, over one slice of k.
+pub(super) type Kernel = unsafe fn(Isa, &Block);
 
 /// Where the rows of activations begin.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,19 @@ impl RowPointers {
             *self.index.add(position) as usize
         };
         self.start.add(row * self.stride)
+    }
+
+    /// Bytes between neighbours among the `count` rows from position `first` on, if that is one number; it may be negative,
+    /// as a large one.
+    #[cfg(any(test, target_arch = "x86_64"))]
+    pub(super) unsafe fn distance(&self, first: usize, count: usize) -> Option<usize> {
+        if self.index.is_null() || count < 2 {
+            return Some(self.stride);
+        }
+        let index = std::slice::from_raw_parts(self.index.add(first), count);
+        let step = index[1].wrapping_sub(index[0]);
+        let is_even = index.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == step);
+        is_even.then(|| (step as i32 as usize).wrapping_mul(self.stride))
     }
 }
 

@@ -7,7 +7,7 @@ use super::activations::{Form, Prepared, Runs, round_and_widen_rows, round_rows}
 use super::jobs::{self, Job, RowSet};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
-use crate::{Isa, Pool, Tier};
+use crate::{Isa, Pool};
 
 /// What windows are cut from: whole maps with their padding, one after another.
 pub(crate) struct Map {
@@ -50,7 +50,7 @@ pub(crate) fn pad_map(pool: &Pool, isa: Isa, source: &Source<'_>) -> Map {
         padding,
         is_rounded,
     } = *source;
-    let bytes_per_value = if is_rounded && isa.tier() == Tier::Avx512Bf16 {
+    let bytes_per_value = if is_rounded && isa.tier().multiplies_bf16() {
         2
     } else {
         4

@@ -15,9 +15,16 @@ macro_rules! float_tiers {
                 #[target_feature(enable = "avx2,fma,f16c")]
                 unsafe fn v256($($arg: $ty),*) $(-> $ret)? { $kernel::<$crate::simd::V256>($($arg),*) }
                 match isa.tier() {
-                    $crate::Tier::Avx512 | $crate::Tier::Avx512Vnni | $crate::Tier::Avx512Bf16 => return v512($($arg),*),
+                    $crate::Tier::Avx512
+                    | $crate::Tier::Avx512Vnni
+                    | $crate::Tier::Avx512Bf16
+                    | $crate::Tier::AmxInt8
+                    | $crate::Tier::AmxBf16 => return v512($($arg),*),
                     $crate::Tier::Avx2 | $crate::Tier::AvxVnni => return v256($($arg),*),
-                    $crate::Tier::Portable | $crate::Tier::Neon | $crate::Tier::NeonDot => {}
+                    $crate::Tier::Portable
+                    | $crate::Tier::Neon
+                    | $crate::Tier::NeonDot
+                    | $crate::Tier::NeonI8mm => {}
                 }
             }
             // NEON belongs to every aarch64 processor: no function of its own is needed.
@@ -47,15 +54,23 @@ macro_rules! int8_tiers {
                 #[target_feature(enable = "avx2,fma,f16c")]
                 unsafe fn pair256($($arg: $ty),*) $(-> $ret)? { $kernel::<$crate::simd::Pair256>($($arg),*) }
                 match isa.tier() {
-                    $crate::Tier::Avx512Vnni | $crate::Tier::Avx512Bf16 => return quad512($($arg),*),
+                    // Tile registers take over from some rows on: see `gemm::tile_unit`.
+                    $crate::Tier::Avx512Vnni
+                    | $crate::Tier::Avx512Bf16
+                    | $crate::Tier::AmxInt8
+                    | $crate::Tier::AmxBf16 => return quad512($($arg),*),
                     $crate::Tier::Avx512 => return pair512($($arg),*),
                     $crate::Tier::AvxVnni => return quad256($($arg),*),
                     $crate::Tier::Avx2 => return pair256($($arg),*),
-                    $crate::Tier::Portable | $crate::Tier::Neon | $crate::Tier::NeonDot => {}
+                    $crate::Tier::Portable
+                    | $crate::Tier::Neon
+                    | $crate::Tier::NeonDot
+                    | $crate::Tier::NeonI8mm => {}
                 }
             }
             #[cfg(target_arch = "aarch64")]
             match isa.tier() {
+                $crate::Tier::NeonI8mm => return $kernel::<$crate::simd::MatrixNeon>($($arg),*),
                 $crate::Tier::NeonDot => return $kernel::<$crate::simd::QuadNeon>($($arg),*),
                 $crate::Tier::Neon => return $kernel::<$crate::simd::WideNeon>($($arg),*),
                 _ => {}

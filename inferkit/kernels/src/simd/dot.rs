@@ -7,6 +7,7 @@
 //! | `Quad512`, `Quad256`, `PortableDot` | VPDPBUSD | 4 | plus 128, unsigned | as bytes |
 //! | `Pair512`, `Pair256` | widen, VPMADDWD | 2 | signed | as 16-bit numbers |
 //! | `QuadNeon`, `WideNeon` | SDOT, or SMULL and pairwise sums | 4 | signed | as bytes |
+//! | `MatrixNeon` | SMMLA: two rows by two columns | 8 of a column side by side | signed | as bytes |
 //!
 //! The sum of 32 products fits 32 bits many times over, so every form is exact and all give the same integer.
 
@@ -16,9 +17,10 @@
 mod neon;
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) use neon::{QuadNeon, WideNeon};
+pub(crate) use neon::{MatrixNeon, QuadNeon, WideNeon};
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
+use std::ops::Range;
 
 use super::{Lanes8, Simd};
 #[cfg(target_arch = "x86_64")]
@@ -28,15 +30,44 @@ use super::{V256, V512};
 pub(crate) trait Dot: Copy {
     /// The vectors in which the sums live.
     type V: Simd;
+    /// Activations in four bytes.
+    const GROUP: usize;
+    /// The most rows that multiply 4-bit weights without having them written out as bytes first; only where weights are stored
+    /// plus 128.
+    const NIBBLE_ROWS: usize;
+
+    /// Adds the products of R rows of activations and two vectors of columns.
+    ///
+    /// * `rows`: the block of 32 activations of each row
+    /// * `bytes`: which of its bytes to take; both ends are a multiple of 8
+    /// * `quants`: the first byte of the stream of 32 k
+    unsafe fn add_products<const R: usize>(
+        sums: &mut [[<Self::V as Simd>::I; 2]; R],
+        rows: &[*const u8; R],
+        bytes: Range<usize>,
+        quants: *const u8,
+    );
+
+    /// The same for all 32 k, with weights in the nibbles at `packed`: the first half of the stream is in the low ones. Weights are
+    /// 0 to 15, nothing added. Only where [`NIBBLE_ROWS`](Self::NIBBLE_ROWS) is not zero.
+    unsafe fn add_nibble_products<const R: usize>(
+        sums: &mut [[<Self::V as Simd>::I; 2]; R],
+        rows: &[*const u8; R],
+        packed: *const u8,
+    );
+}
+
+/// A way in which each lane multiplies consecutive k of its own column.
+pub(crate) trait LaneDot: Copy {
+    /// The vectors in which the sums live.
+    type V: Simd;
     /// Weights for all lanes.
     type W: Copy;
     /// Activations, the same for all lanes.
     type A: Copy;
     /// Consecutive k that one step covers.
     const GROUP: usize;
-
-    /// The most rows that multiply 4-bit weights without having them written out as bytes first; only where weights are stored
-    /// plus 128.
+    /// As [`Dot::NIBBLE_ROWS`].
     const NIBBLE_ROWS: usize = 0;
 
     /// `LANES * GROUP` weights, lane by lane.
@@ -57,11 +88,59 @@ pub(crate) trait Dot: Copy {
     unsafe fn dot(sum: <Self::V as Simd>::I, w: Self::W, a: Self::A) -> <Self::V as Simd>::I;
 }
 
+impl<D: LaneDot> Dot for D {
+    type V = D::V;
+    const GROUP: usize = D::GROUP;
+    const NIBBLE_ROWS: usize = D::NIBBLE_ROWS;
+
+    #[inline(always)]
+    unsafe fn add_products<const R: usize>(
+        sums: &mut [[<D::V as Simd>::I; 2]; R],
+        rows: &[*const u8; R],
+        bytes: Range<usize>,
+        quants: *const u8,
+    ) {
+        let step = D::V::LANES * D::GROUP;
+        let mut byte = bytes.start;
+        while byte < bytes.end {
+            let quants = quants.add(byte / 4 * 2 * step);
+            let (first, second) = (D::weights(quants), D::weights(quants.add(step)));
+            for r in 0..R {
+                let a = D::activations(rows[r].add(byte));
+                sums[r][0] = D::dot(sums[r][0], first, a);
+                sums[r][1] = D::dot(sums[r][1], second, a);
+            }
+            byte += 4;
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add_nibble_products<const R: usize>(
+        sums: &mut [[<D::V as Simd>::I; 2]; R],
+        rows: &[*const u8; R],
+        packed: *const u8,
+    ) {
+        let step = D::V::LANES * D::GROUP;
+        let half = 16 / D::GROUP;
+        for group in 0..half {
+            let packed = packed.add(2 * group * step);
+            let (first, second) = (D::nibbles(packed), D::nibbles(packed.add(step)));
+            for h in 0..2 {
+                for r in 0..R {
+                    let a = D::activations(rows[r].add(4 * (group + h * half)));
+                    sums[r][0] = D::dot(sums[r][0], first[h], a);
+                    sums[r][1] = D::dot(sums[r][1], second[h], a);
+                }
+            }
+        }
+    }
+}
+
 /// Plain Rust over the layout of VPDPBUSD.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PortableDot;
 
-impl Dot for PortableDot {
+impl LaneDot for PortableDot {
     type V = Lanes8;
     type W = [[u8; 4]; 8];
     type A = [i8; 4];
@@ -93,7 +172,7 @@ impl Dot for PortableDot {
 pub(crate) struct Quad512;
 
 #[cfg(target_arch = "x86_64")]
-impl Dot for Quad512 {
+impl LaneDot for Quad512 {
     type V = V512;
     type W = __m512i;
     type A = __m512i;
@@ -128,7 +207,7 @@ impl Dot for Quad512 {
 pub(crate) struct Quad256;
 
 #[cfg(target_arch = "x86_64")]
-impl Dot for Quad256 {
+impl LaneDot for Quad256 {
     type V = V256;
     type W = __m256i;
     type A = __m256i;
@@ -164,7 +243,7 @@ impl Dot for Quad256 {
 pub(crate) struct Pair256;
 
 #[cfg(target_arch = "x86_64")]
-impl Dot for Pair256 {
+impl LaneDot for Pair256 {
     type V = V256;
     type W = __m256i;
     type A = __m256i;
@@ -190,7 +269,7 @@ impl Dot for Pair256 {
 pub(crate) struct Pair512;
 
 #[cfg(target_arch = "x86_64")]
-impl Dot for Pair512 {
+impl LaneDot for Pair512 {
     type V = V512;
     type W = __m512i;
     type A = __m512i;

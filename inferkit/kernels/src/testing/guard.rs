@@ -6,46 +6,78 @@ use std::ops::{Deref, DerefMut};
 /// A copy of a slice that ends where an inaccessible page begins.
 ///
 /// With the variable `INFERKIT_NO_GUARD_PAGES` the page can be accessed: an emulator of a processor may read what a masked
-/// load leaves out, and fault where the processor does not.
+/// load leaves out, and fault where the processor does not. Miri has no pages, but notices by itself who leaves an
+/// allocation: there the copy is one that ends with its values.
 pub(crate) struct Guarded<T: Copy> {
     start: *mut u8,
-    mapped: usize,
+    taken: usize,
     offset: usize,
     len: usize,
     kind: PhantomData<T>,
 }
 
-const PAGE: usize = 4096;
+/// Takes `size` bytes that end at a boundary: start and length of what was taken, and where the bytes begin.
+#[cfg(not(miri))]
+fn take(size: usize) -> (*mut u8, usize, usize) {
+    const PAGE: usize = 4096;
+    let usable = size.div_ceil(PAGE).max(1) * PAGE;
+    let mapped = usable + PAGE;
+    // SAFETY: a fresh anonymous mapping touches no memory of this process.
+    let start = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            mapped,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    assert_ne!(start, libc::MAP_FAILED, "mmap of {mapped} bytes");
+    let start = start.cast::<u8>();
+    if std::env::var_os("INFERKIT_NO_GUARD_PAGES").is_none() {
+        // SAFETY: the last page of the mapping is taken away; the bytes lie in front of it.
+        unsafe { assert_eq!(libc::mprotect(start.add(usable).cast(), PAGE, libc::PROT_NONE), 0) };
+    }
+    (start, mapped, usable - size)
+}
+
+/// Gives back what [`take`] took.
+#[cfg(not(miri))]
+fn give_back(start: *mut u8, taken: usize) {
+    // SAFETY: mapped in `take` with this length.
+    unsafe { libc::munmap(start.cast(), taken) };
+}
+
+#[cfg(miri)]
+fn take(size: usize) -> (*mut u8, usize, usize) {
+    // SAFETY: the layout is not empty.
+    let start = unsafe { std::alloc::alloc(exactly(size.max(1))) };
+    assert!(!start.is_null(), "{size} bytes");
+    (start, size.max(1), 0)
+}
+
+#[cfg(miri)]
+fn give_back(start: *mut u8, taken: usize) {
+    // SAFETY: allocated in `take` with this layout.
+    unsafe { std::alloc::dealloc(start, exactly(taken)) };
+}
+
+/// The layout of so many bytes; no test guards values that are aligned to more.
+#[cfg(miri)]
+fn exactly(size: usize) -> std::alloc::Layout {
+    std::alloc::Layout::from_size_align(size, 8).unwrap()
+}
 
 impl<T: Copy> Guarded<T> {
     pub(crate) fn new(values: &[T]) -> Self {
         let size = size_of_val(values);
-        let usable = size.div_ceil(PAGE).max(1) * PAGE;
-        let mapped = usable + PAGE;
-        // SAFETY: a fresh anonymous mapping touches no memory of this process.
-        let start = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                mapped,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
-        assert_ne!(start, libc::MAP_FAILED, "mmap of {mapped} bytes");
-        let start = start.cast::<u8>();
-        let offset = usable - size;
-        // SAFETY: the last page of the mapping is taken away; the values fit between `offset` and `usable`.
-        unsafe {
-            if std::env::var_os("INFERKIT_NO_GUARD_PAGES").is_none() {
-                assert_eq!(libc::mprotect(start.add(usable).cast(), PAGE, libc::PROT_NONE), 0);
-            }
-            std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), start.add(offset), size);
-        }
+        let (start, taken, offset) = take(size);
+        // SAFETY: `size` bytes begin there, and nobody else knows them.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr().cast::<u8>(), start.add(offset), size) };
         Self {
             start,
-            mapped,
+            taken,
             offset,
             len: values.len(),
             kind: PhantomData,
@@ -71,8 +103,7 @@ impl<T: Copy> DerefMut for Guarded<T> {
 
 impl<T: Copy> Drop for Guarded<T> {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this length.
-        unsafe { libc::munmap(self.start.cast(), self.mapped) };
+        give_back(self.start, self.taken);
     }
 }
 

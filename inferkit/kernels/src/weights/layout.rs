@@ -15,9 +15,9 @@
 //! Q6K     for each 256 k:  [p] f16 d · [16][p] i8 scales · 8 x (nibbles · high pairs of bits)
 //! ```
 //!
-//! The *stream* of 32 k is `[32/group][p][group]` bytes: `group` consecutive k side by side, as many as one lane multiplies
-//! at once. `nibbles` are the stream folded in two (byte i of the first half in the low, of the second in the high four
-//! bits), `high bits` the stream folded in eight, `high pairs` in four.
+//! The *stream* of 32 k is `[32/group][p][group]` bytes: `group` consecutive k side by side, as many as the instructions of a
+//! tier take of one row. `nibbles` are the stream folded in two (byte i of the first half in the low, of the second in the
+//! high four bits), `high bits` the stream folded in eight, `high pairs` in four.
 
 use crate::{Isa, Tier};
 
@@ -53,7 +53,12 @@ impl Layout {
     pub(crate) fn new(isa: Isa, kind: Kind, n: usize) -> Self {
         let wide = isa.tier() >= Tier::Avx512;
         let pairs = matches!(isa.tier(), Tier::Avx2 | Tier::Avx512);
-        let signed = pairs || matches!(isa.tier(), Tier::Neon | Tier::NeonDot);
+        let signed = pairs || matches!(isa.tier(), Tier::Neon | Tier::NeonDot | Tier::NeonI8mm);
+        let group = match isa.tier() {
+            Tier::Avx2 | Tier::Avx512 => 2,
+            Tier::NeonI8mm => 8,
+            _ => 4,
+        };
         // The first layers of a convolutional network have 32 channels, for which a wide panel would be half empty.
         let numbers = match (wide, n <= 32) {
             (true, false) => 64,
@@ -76,10 +81,15 @@ impl Layout {
             Kind::Q8 | Kind::Q8Min | Kind::Q4 | Kind::Q4Min | Kind::Q4K | Kind::Q5K | Kind::Q6K => Self {
                 kind,
                 panel: if wide { 32 } else { 16 },
-                group: if pairs { 2 } else { 4 },
+                group,
                 bias: if signed { 0 } else { 0x80 },
             },
         }
+    }
+
+    /// Quants of an activation that meet those of a weight in four bytes: two of 16 bits, or four of 8.
+    pub(crate) fn activations(&self) -> usize {
+        self.group.min(4)
     }
 
     /// Values of k in one block, and the bytes that the block takes for all rows of the panel.

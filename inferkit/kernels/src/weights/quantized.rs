@@ -100,10 +100,10 @@ fn fold(stream: &[u8], target: &mut [u8], bits: usize, mask: u8, shift: usize) {
 
 /// Writes the 32 quants of one row into a stream.
 fn scatter(layout: &Layout, quants: &[u8], row: usize, stream: &mut [u8]) {
-    if layout.group == 4 {
-        spread::<4>(layout.panel, quants, row, stream);
-    } else {
-        spread::<2>(layout.panel, quants, row, stream);
+    match layout.group {
+        2 => spread::<2>(layout.panel, quants, row, stream),
+        8 => spread::<8>(layout.panel, quants, row, stream),
+        _ => spread::<4>(layout.panel, quants, row, stream),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{Format, PackError, PackedWeight};
-use crate::testing::{Guarded, Random, Unaligned, dequantize, same_bits};
+use crate::testing::{Guarded, Random, Unaligned, cut, dequantize, same_bits};
 use crate::{Isa, Pool};
 
 fn pack(isa: Isa, format: Format, shape: [usize; 2], bytes: &[u8]) -> Result<PackedWeight, PackError> {
@@ -12,7 +12,7 @@ fn every_row_reads_back_as_the_format_defines_it() {
         for format in Format::ALL {
             let mut random = Random::new(1);
             let block = format.block().0;
-            for (n, blocks) in [(1, 1), (16, 2), (33, 3), (70, 5)] {
+            for (n, blocks) in [(1, 1), (16, 2), (33, 3), (70, 5)].into_iter().take(cut(4, 2)) {
                 let k = block * blocks;
                 let bytes = random.weight(format, n, k);
                 let expected = dequantize(format, &bytes);

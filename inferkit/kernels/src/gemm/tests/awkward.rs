@@ -1,7 +1,7 @@
 //! Values that are no numbers, extreme quants, and memory that ends.
 
 use super::{KINDS, Precision, Product, gemm, pack, product};
-use crate::testing::{Guarded, Random, same_bits};
+use crate::testing::{Guarded, Random, cut, same_bits};
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut};
 
 #[test]
@@ -166,7 +166,7 @@ fn extreme_scales_of_k_quants_are_exact() {
 fn nothing_is_read_or_written_past_the_end() {
     for isa in Isa::available() {
         for format in KINDS {
-            for (m, n) in [(1, 1), (5, 19), (9, 70)] {
+            for (m, n) in [(1, 1), (5, 19), (9, 70)].into_iter().take(cut(3, 2)) {
                 let k = if format.block().0 == 1 { 37 } else { 256 };
                 let weight = pack(isa, format, [n, k], 35);
                 let a = Guarded::new(&Random::new(36).floats(m * k));

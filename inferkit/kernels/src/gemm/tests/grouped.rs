@@ -49,6 +49,7 @@ fn a_logit_that_is_no_number_surfaces() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "an hour when interpreted")]
 fn a_mixture_is_the_weighted_sum_of_its_experts_bit_for_bit() {
     let (m, k, n) = (11, 256, 96);
     for isa in Isa::available() {

@@ -4,7 +4,7 @@ use half::bf16;
 
 use super::{Precision, Product, gemm, pack, product};
 use crate::gemm::{Activation, Epilogue, Residual, gemm_gated};
-use crate::testing::{Random, dequantize, same_bits};
+use crate::testing::{Random, cut, dequantize, same_bits};
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut, Tier};
 
 /// What the kernels make of an activation row: 8 bits for every 32 values.
@@ -67,7 +67,8 @@ fn every_format_on_every_tier_is_the_product_of_what_it_stands_for() {
     for isa in Isa::available() {
         for format in Format::ALL {
             let block = format.block().0;
-            for (m, blocks, n) in [(1, 1, 1), (2, 3, 17), (7, 2, 33), (13, 5, 70)] {
+            let shapes = [(1, 1, 1), (2, 3, 17), (7, 2, 33), (13, 5, 70)];
+            for (m, blocks, n) in shapes.into_iter().take(cut(4, 2)) {
                 check(isa, format, [m, block * blocks, n], Precision::F32);
             }
         }
@@ -78,7 +79,7 @@ fn every_format_on_every_tier_is_the_product_of_what_it_stands_for() {
 fn plain_numbers_take_any_k() {
     for isa in Isa::available() {
         for format in [Format::F32, Format::Bf16] {
-            for k in [1, 2, 3, 31, 33, 63, 65, 513, 1_027] {
+            for k in [1, 2, 3, 31, 33, 63, 65, 513, 1_027].into_iter().take(cut(9, 5)) {
                 for precision in [Precision::F32, Precision::Bf16] {
                     check(isa, format, [5, k, 65], precision);
                 }
@@ -99,7 +100,7 @@ fn long_rows_cross_every_slice() {
             Format::F32,
             Format::Bf16,
         ] {
-            check(isa, format, [3, 2_304, 40], Precision::Bf16);
+            check(isa, format, [cut(3, 1), 2_304, cut(40, 2)], Precision::Bf16);
         }
     }
 }

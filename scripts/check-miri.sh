@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# The kernels' tests under Miri, which interprets them and finds undefined behaviour that neither guard pages nor the address
+# sanitizer see: reads of memory that was never written, references that alias, races between threads.
+#
+# Miri knows next to no vector instructions and no assembly, so that it takes the portable tier; kernels for tile registers run
+# with the model of those. Long tests are cut short (`cfg(miri)`), the longest are left out here or ignored where they stand.
+#
+# It is a component of nightly toolchains: rustup component add --toolchain nightly miri rust-src
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if cargo miri --version >/dev/null 2>&1; then
+    cargo=(cargo)
+elif cargo +nightly miri --version >/dev/null 2>&1; then
+    cargo=(cargo +nightly)
+else
+    echo "SKIPPED: Miri is not part of this toolchain (rustup component add --toolchain nightly miri rust-src)"
+    exit 0
+fi
+
+# Without isolation the tests see INFERKIT_KERNELS and what Linux says about processors.
+export INFERKIT_KERNELS=portable
+export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
+"${cargo[@]}" miri test --locked -p inferkit-kernels --lib -- \
+    --skip attention::tests::attention_is_its_definition \
+    --skip attention::tests::a_query_alone_is_the_query_in_a_chunk \
+    --skip attention::tests::sequences_of_a_batch \
+    --skip speech::
+"${cargo[@]}" miri test --locked -p inferkit-kernels --lib -- speech::tests::a_convolution_is_the_sum_over_its_taps
