@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::io::Seek;
-use std::sync::Arc;
 
 use symphonia::core::common::Limit;
 use symphonia::core::errors::Error as Fault;

@@ -139,13 +139,14 @@ mod tests {
     #[tokio::test]
     async fn speakers_of_a_transcript_are_found_in_the_samples_that_a_diarization_gets() {
         let app = testing::app("").await;
+        let room = app.recordings.room();
         let for_speakers = Some(ResamplingFilter::Sinc);
-        let (speech, voices) = for_both(&app, recording(), None, for_speakers).await.unwrap();
-        let [alone] = decoded(&app, recording(), None, [ResamplingFilter::Sinc])
+        let (speech, voices) = for_both(&app, recording(), None, for_speakers, &room).await.unwrap();
+        let [alone] = decoded(&app, recording(), None, [ResamplingFilter::Sinc], &room)
             .await
             .unwrap();
         assert_eq!(voices, alone.samples);
-        let (plain, shared) = for_both(&app, recording(), None, None).await.unwrap();
+        let (plain, shared) = for_both(&app, recording(), None, None, &room).await.unwrap();
         assert_eq!((&speech, &plain.samples), (&plain, &shared));
         assert_ne!(speech.samples, voices);
     }

@@ -145,7 +145,7 @@ async fn a_model_without_word_times_is_not_asked_for_them() {
 
 #[test]
 fn speakers_can_be_found_in_other_samples_than_the_words() {
-    let request = request().with_speaker_samples(Arc::from([0.5; 8]));
+    let request = request().with_speaker_samples(Arc::new(vec![0.5; 8]));
     assert_eq!(request.transcription.samples[..], [0.0; 8]);
     assert_eq!(request.diarization.samples[..], [0.5; 8]);
 }
