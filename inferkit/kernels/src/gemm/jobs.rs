@@ -180,13 +180,21 @@ fn multiply(
         .and_then(|kernels| kernels.kernel(layout.kind, prepared.rounded.is_some(), m));
     // SAFETY: the weight was packed for this ISA, which is therefore available.
     let few = unsafe { nibbles::most_rows(prepared.isa) };
-    let is_decoded = is_split(layout.kind) || (is_folded(layout.kind) && (on_tiles.is_some() || m > few));
+    let is_decoded = is_split(layout.kind)
+        || (is_folded(layout.kind) && (on_tiles.is_some() || m > few))
+        // The scales in front of each block interrupt the stream that a single row is; decoding asks for what follows.
+        || (layout.kind == Kind::Q4K && m == 1);
     let Method { form, kernel, slice } = method(prepared, layout.kind, is_decoded);
     let kernel = on_tiles.unwrap_or(kernel);
     let mut decoded = is_decoded.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);
-    let looks_ahead = m >= SEVERAL && weight.bytes() > CACHED;
+    let several = if layout.kind == Kind::F32 {
+        SEVERAL_PLAIN
+    } else {
+        SEVERAL
+    };
+    let looks_ahead = m >= several && weight.bytes() > CACHED;
     // A slice lies within one run; the rows of the next run begin a gap further on.
     let (run, gap) = prepared.runs.map_or((weight.k(), 0), |runs| (runs.len, runs.gap));
     let mut k_start = 0;
@@ -237,6 +245,9 @@ fn multiply(
 /// Rows from which on a slice is multiplied for so long that the next one can be asked for meanwhile. A single row reads its
 /// weights as one stream, which the processor follows by itself.
 const SEVERAL: usize = 2;
+
+/// The same where a weight takes four bytes: eight rows still wait for memory most of the time, and asking ahead is in the way.
+const SEVERAL_PLAIN: usize = 9;
 
 /// Bytes of a weight that stays in the second-level cache from one block of rows to the next.
 const CACHED: usize = 256 << 10;
