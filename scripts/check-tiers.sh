@@ -14,12 +14,13 @@ skip() {
     skipped=$((skipped + 1))
 }
 
+# The tests for a target, under an emulator; they fail where that lacks the tier named.
 tests_of() {
-    local target=$1 runner=$2
-    shift 2
+    local tier=$1 target=$2 runner=$3
+    shift 3
     local name=${target^^}
     name=${name//-/_}
-    env "CARGO_TARGET_${name}_RUNNER=$runner" cargo test --locked --quiet -p inferkit-kernels --lib --target "$target" -- "$@"
+    env "INFERKIT_KERNELS=$tier" "CARGO_TARGET_${name}_RUNNER=$runner" cargo test --locked --quiet -p inferkit-kernels --lib --target "$target" -- "$@"
 }
 
 if ! command -v qemu-aarch64 >/dev/null || ! command -v aarch64-linux-gnu-gcc >/dev/null; then
@@ -28,9 +29,9 @@ elif [ ! -d "$(rustc --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" ]; 
     skip "aarch64: the toolchain has no standard library for it (rustup target add aarch64-unknown-linux-gnu)"
 else
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    for processor in cortex-a53 max; do
-        echo "aarch64, $processor"
-        tests_of aarch64-unknown-linux-gnu "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu $processor"
+    for pair in neon:cortex-a53 neon_i8mm:max; do
+        echo "aarch64, ${pair#*:}: tiers up to ${pair%:*}"
+        tests_of "${pair%:*}" aarch64-unknown-linux-gnu "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu ${pair#*:}"
     done
 fi
 
@@ -40,7 +41,7 @@ else
     # qemu 7.2 differs from processors in two ways: it reads the whole vector of a masked load, and faults at guard pages; and
     # it takes subnormal half-precision numbers for zero while denormals are (DAZ), which the two tests left out see.
     echo "x86-64, Haswell, without guard pages and subnormal scales"
-    INFERKIT_NO_GUARD_PAGES=1 tests_of x86_64-unknown-linux-gnu "qemu-x86_64 -cpu Haswell" \
+    INFERKIT_NO_GUARD_PAGES=1 tests_of avx2 x86_64-unknown-linux-gnu "qemu-x86_64 -cpu Haswell" \
         --skip every_format_on_every_tier_is_the_product --skip long_rows_cross_every_slice
 fi
 [ "$skipped" -eq 0 ] || echo "$skipped of 2 processors were skipped"

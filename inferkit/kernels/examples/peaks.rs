@@ -16,7 +16,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use inferkit_kernels::{Isa, Pool, Tier};
+use inferkit_kernels::{Isa, Pool};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(1), |threads| threads.parse())?;
@@ -62,7 +62,9 @@ mod x86 {
         _mm512_fmadd_ps, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
     };
 
-    use super::{Isa, Pool, Tier, fastest};
+    use inferkit_kernels::Tier;
+
+    use super::{Isa, Pool, fastest};
 
     const ROUNDS: usize = 2_000_000;
     /// Chains of dependent operations: more than latency times units.

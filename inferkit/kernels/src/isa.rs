@@ -282,6 +282,15 @@ mod tests {
     }
 
     #[test]
+    fn the_tier_that_the_environment_names_is_here() {
+        // Under an emulator this shows that the tier is tested at all, not left out.
+        if let Some(name) = std::env::var_os(Isa::VARIABLE) {
+            let isa = Isa::from_env().unwrap();
+            assert!(name.eq_ignore_ascii_case(isa.tier().name()), "{name:?}");
+        }
+    }
+
+    #[test]
     fn the_best_tier_is_the_last_available_one() {
         assert!(Isa::available().all(|isa| isa.tier() <= Isa::best().tier()));
     }
