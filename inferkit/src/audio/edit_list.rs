@@ -66,19 +66,19 @@ pub(super) fn read(source: &mut (impl Read + Seek), length_bytes: u64) -> Option
     if boxes.first(&file)?.kind != *b"ftyp" {
         return None;
     }
-    let movie = boxes.find(b"moov", &mut file)?;
-    let header = boxes.find(b"mvhd", &mut movie.clone())?;
+    let movie = boxes.find(*b"moov", &mut file)?;
+    let header = boxes.find(*b"mvhd", &mut movie.clone())?;
     let movie_ticks = boxes.ticks_a_second(&header)?;
     let mut tracks = movie;
     loop {
-        let track = boxes.find(b"trak", &mut tracks)?;
-        let media = boxes.find(b"mdia", &mut track.clone())?;
-        let handler = boxes.find(b"hdlr", &mut media.clone())?;
+        let track = boxes.find(*b"trak", &mut tracks)?;
+        let media = boxes.find(*b"mdia", &mut track.clone())?;
+        let handler = boxes.find(*b"hdlr", &mut media.clone())?;
         if boxes.bytes(&handler, 8)? == *b"soun" {
-            let header = boxes.find(b"mdhd", &mut media.clone())?;
+            let header = boxes.find(*b"mdhd", &mut media.clone())?;
             let track_ticks = boxes.ticks_a_second(&header)?;
-            let edits = boxes.find(b"edts", &mut track.clone())?;
-            let list = boxes.find(b"elst", &mut edits.clone())?;
+            let edits = boxes.find(*b"edts", &mut track.clone())?;
+            let list = boxes.find(*b"elst", &mut edits.clone())?;
             return boxes.edit(&list, [movie_ticks, track_ticks]);
         }
     }
@@ -116,11 +116,11 @@ impl<S: Read + Seek> Boxes<'_, S> {
     }
 
     /// The content of the next box of a kind; `place` becomes what is behind it.
-    fn find(&mut self, wanted: &[u8; 4], place: &mut Range<u64>) -> Option<Range<u64>> {
+    fn find(&mut self, wanted: [u8; 4], place: &mut Range<u64>) -> Option<Range<u64>> {
         loop {
             let found = self.first(place)?;
             *place = found.rest;
-            if found.kind == *wanted {
+            if found.kind == wanted {
                 return Some(found.content);
             }
         }
@@ -181,20 +181,20 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn boxed(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    fn boxed(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
         let size = u32::try_from(8 + content.len()).unwrap();
-        [size.to_be_bytes().as_slice(), kind, content].concat()
+        [size.to_be_bytes().as_slice(), &kind, content].concat()
     }
 
     /// A header of version 0 with a clock.
-    fn header(kind: &[u8; 4], ticks: u32) -> Vec<u8> {
+    fn header(kind: [u8; 4], ticks: u32) -> Vec<u8> {
         boxed(kind, &[&[0; 12][..], &ticks.to_be_bytes(), &[0; 8]].concat())
     }
 
-    fn track(handler: &[u8; 4], list: &[u8]) -> Vec<u8> {
-        let handler = boxed(b"hdlr", &[&[0; 8][..], handler, &[0; 12]].concat());
-        let media = boxed(b"mdia", &[header(b"mdhd", 44_100), handler].concat());
-        boxed(b"trak", &[media, boxed(b"edts", list)].concat())
+    fn track(handler: [u8; 4], list: &[u8]) -> Vec<u8> {
+        let handler = boxed(*b"hdlr", &[&[0; 8][..], &handler, &[0; 12]].concat());
+        let media = boxed(*b"mdia", &[header(*b"mdhd", 44_100), handler].concat());
+        boxed(*b"trak", &[media, boxed(*b"edts", list)].concat())
     }
 
     fn list(entries: &[(u32, i32)]) -> Vec<u8> {
@@ -203,12 +203,12 @@ mod tests {
         for (length, start) in entries {
             content.extend([length.to_be_bytes(), start.to_be_bytes(), [0, 1, 0, 0]].concat());
         }
-        boxed(b"elst", &content)
+        boxed(*b"elst", &content)
     }
 
     fn file(tracks: &[Vec<u8>]) -> Vec<u8> {
-        let movie = boxed(b"moov", &[header(b"mvhd", 1_000), tracks.concat()].concat());
-        [boxed(b"ftyp", b"M4A "), boxed(b"mdat", &[7; 40]), movie].concat()
+        let movie = boxed(*b"moov", &[header(*b"mvhd", 1_000), tracks.concat()].concat());
+        [boxed(*b"ftyp", b"M4A "), boxed(*b"mdat", &[7; 40]), movie].concat()
     }
 
     fn found(file: &[u8]) -> Option<(u64, Option<u64>)> {
@@ -219,11 +219,11 @@ mod tests {
     #[test]
     fn the_list_of_the_first_sound_track_says_what_to_drop_and_how_much_to_keep() {
         let film = file(&[
-            track(b"vide", &list(&[(9_000, 5)])),
-            track(b"soun", &list(&[(1_500, 1_024)])),
+            track(*b"vide", &list(&[(9_000, 5)])),
+            track(*b"soun", &list(&[(1_500, 1_024)])),
         ]);
         assert_eq!(found(&film), Some((1_024, Some(66_150))));
-        let delayed = file(&[track(b"soun", &list(&[(200, -1), (0, 2_112)]))]);
+        let delayed = file(&[track(*b"soun", &list(&[(200, -1), (0, 2_112)]))]);
         assert_eq!(found(&delayed), Some((2_112, None)));
     }
 
@@ -233,14 +233,14 @@ mod tests {
         content.extend(2_000_u64.to_be_bytes());
         content.extend(512_i64.to_be_bytes());
         content.extend([0, 1, 0, 0]);
-        let file = file(&[track(b"soun", &boxed(b"elst", &content))]);
+        let file = file(&[track(*b"soun", &boxed(*b"elst", &content))]);
         assert_eq!(found(&file), Some((512, Some(88_200))));
     }
 
     #[test]
     fn a_list_of_several_parts_and_a_file_without_one_are_left_alone() {
-        assert_eq!(found(&file(&[track(b"soun", &list(&[(100, 0), (100, 9)]))])), None);
-        assert_eq!(found(&file(&[track(b"soun", &[])])), None);
+        assert_eq!(found(&file(&[track(*b"soun", &list(&[(100, 0), (100, 9)]))])), None);
+        assert_eq!(found(&file(&[track(*b"soun", &[])])), None);
         assert_eq!(found(&file(&[])), None);
         assert_eq!(found(b"RIFF\0\0\0\0WAVE"), None);
         assert_eq!(found(&[]), None);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn every_cut_and_every_lie_about_a_size_ends() {
-        let whole = file(&[track(b"soun", &list(&[(1_500, 1_024)]))]);
+        let whole = file(&[track(*b"soun", &list(&[(1_500, 1_024)]))]);
         for length in 0..whole.len() {
             assert_eq!(found(&whole[..length]), None, "cut at {length}");
         }
@@ -263,9 +263,9 @@ mod tests {
 
     #[test]
     fn no_more_boxes_are_looked_at_than_there_can_be() {
-        let mut many = boxed(b"ftyp", b"M4A ");
-        many.extend(boxed(b"free", &[]).repeat(MOST_BOXES));
-        many.extend(file(&[track(b"soun", &list(&[(1_500, 1_024)]))]));
+        let mut many = boxed(*b"ftyp", b"M4A ");
+        many.extend(boxed(*b"free", &[]).repeat(MOST_BOXES));
+        many.extend(file(&[track(*b"soun", &list(&[(1_500, 1_024)]))]));
         assert_eq!(found(&many), None);
     }
 }

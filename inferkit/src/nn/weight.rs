@@ -131,8 +131,7 @@ impl Placement {
             product(stack).saturating_mul(bytes as u64)
         };
         match self.becomes(tensor.encoding) {
-            Becomes::Packed(kernels, format) => packed(kernels, format),
-            Becomes::Widened(kernels, format) => packed(kernels, format),
+            Becomes::Packed(kernels, format) | Becomes::Widened(kernels, format) => packed(kernels, format),
             Becomes::Blocks => tensor.bytes.len() as u64,
             Becomes::Plain => product(&tensor.shape).saturating_mul(self.dtype.size_in_bytes() as u64),
         }
@@ -140,11 +139,13 @@ impl Placement {
 
     /// What weights that are stored as `encoding` become here, as status and log spell it.
     pub(crate) fn name_of(&self, encoding: Encoding) -> String {
-        let bf16 = || DType::BF16.as_str().to_owned();
         match (self.becomes(encoding), encoding) {
             (_, Encoding::Blocks(_)) if !self.widen_blocks => encoding.name(),
-            (Becomes::Packed(_, Format::Bf16 | Format::F16 | Format::F32AsBf16), _) => bf16(),
-            (Becomes::Widened(_, Format::F32AsBf16), _) => bf16(),
+            (
+                Becomes::Packed(_, Format::Bf16 | Format::F16 | Format::F32AsBf16)
+                | Becomes::Widened(_, Format::F32AsBf16),
+                _,
+            ) => DType::BF16.as_str().to_owned(),
             _ => self.dtype.as_str().to_owned(),
         }
     }
