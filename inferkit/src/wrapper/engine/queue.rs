@@ -33,7 +33,7 @@ pub(crate) struct QueueLimits {
 #[derive(Debug)]
 pub(crate) struct Queue<R, E> {
     line: Arc<Line>,
-    queue_timeout: Duration,
+    longest_wait: Duration,
     state: Mutex<State<R, E>>,
     /// Told when a request comes and when the engine is to end.
     changed: Condvar,
@@ -105,7 +105,7 @@ impl<R, E> Queue<R, E> {
         };
         Self {
             line: Arc::new(Line::new(limits.max_queued, limits.places)),
-            queue_timeout: limits.queue_timeout,
+            longest_wait: limits.queue_timeout,
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
@@ -174,7 +174,7 @@ impl<R, E> Queue<R, E> {
     fn late(&self) -> Error {
         let message = format!(
             "the request waited {:?} for this model; try again later",
-            self.queue_timeout
+            self.longest_wait
         );
         Error::unavailable(UnavailableFault::QueueTimeout, message).with_retry_after(self.line.time_to_drain())
     }
@@ -200,7 +200,7 @@ where
         }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        let deadline = Instant::now().checked_add(self.queue_timeout);
+        let deadline = Instant::now().checked_add(self.longest_wait);
         let place = Place {
             queue: Arc::<Self>::clone(self),
             ticket,
