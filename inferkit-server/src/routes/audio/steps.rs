@@ -80,6 +80,7 @@ fn alone(event: TranscriptionEvent, duration_seconds: f64) -> Option<Step> {
 }
 
 /// How far two models are that work on the same recording.
+#[expect(clippy::struct_field_names, reason = "their names carry their unit")]
 struct Together {
     duration_seconds: f64,
     transcribed_seconds: f64,
