@@ -102,7 +102,10 @@ async fn requests_at_the_same_time_get_what_each_gets_alone() {
     let Some((model, talk)) = pipeline_and_talk().await else {
         return;
     };
-    let (first, second) = (Samples::from(&talk[..11 * SECOND]), Samples::from(&talk[2 * SECOND..]));
+    let (first, second) = (
+        Samples::new(talk[..11 * SECOND].to_vec()),
+        Samples::new(talk[2 * SECOND..].to_vec()),
+    );
     let alone = [
         diarized(&model, first.clone()).await.unwrap(),
         diarized(&model, second.clone()).await.unwrap(),
@@ -129,7 +132,7 @@ async fn a_caller_who_leaves_ends_the_work_and_the_next_one_is_served() {
         Some(Ok(DiarizationEvent::Progress { .. }))
     ));
     drop(events);
-    let next = diarized(&model, Samples::from(&talk[..2 * SECOND]));
+    let next = diarized(&model, Samples::new(talk[..2 * SECOND].to_vec()));
     let next = tokio::time::timeout(Duration::from_mins(1), next).await;
     assert!(next.expect("the work went on without a caller").is_ok());
 }
