@@ -322,7 +322,8 @@ fn limits(reader: &Reader<'_>) -> Limits {
 
 fn log(reader: &Reader<'_>) -> Result<LogSettings, ConfigError> {
     let directives = reader.text("log.level").unwrap_or_default();
-    if tracing_subscriber::EnvFilter::try_new(&directives).is_err() {
+    // The reader behind it cuts letters of several bytes in two, and panics (tracing-subscriber 0.3).
+    if !directives.is_ascii() || tracing_subscriber::EnvFilter::try_new(&directives).is_err() {
         return Err(reader.wrong(
             "log.level",
             "error, warn, info, debug, trace, or directives such as inferkit=debug",

@@ -226,6 +226,12 @@ const WHOLE: &str = "[server]\nbind = \"127.0.0.1:8080\"\ncors_origins = [\"http
     max_queued = 64\nqueue_timeout = 1.5\n[[auth.keys]]\nname = \"app\"\nscopes = [\"inference\"]\n[models.qwen]\n\
     source = \"Qwen/Qwen3-8B\"\nmemory_budget = \"20GiB\"\ndtype = \"q4k\"\npreload = false\n[log]\nlevel = \"info\"\n";
 
+#[test]
+fn log_directives_in_other_letters_are_refused_and_break_nothing() {
+    let error = read("", &[("RUST_LOG", "\u{2000}\u{aaa}=")]).unwrap_err();
+    assert!(error.to_string().contains("log.level"), "{error}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_change_to_a_file_does_more_than_fail(
