@@ -241,7 +241,7 @@ mod tests {
             chat: Arc::new(Small),
         };
         let mut out = Vec::new();
-        let samples: Samples = Arc::from(vec![0.0; 32_000]);
+        let samples: Samples = Arc::new(vec![0.0; 32_000]);
         minutes(&models, [Arc::clone(&samples), samples], &mut out)
             .await
             .unwrap();
