@@ -20,6 +20,7 @@ use tracing::field::Visit;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::Registry;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::FormatEvent;
 use tracing_subscriber::fmt::FormatFields;
@@ -56,12 +57,26 @@ pub struct Log {
     pub warnings: broadcast::Receiver<LogLine>,
 }
 
+/// What is logged under `directives`.
+///
+/// The readers of recordings log every oddity of a file, up to ERROR, and none of it is about this server: they are silent
+/// unless a directive names them.
+///
+/// # Errors
+/// When the directives cannot be read.
+pub fn filter(directives: &str) -> Result<EnvFilter, ParseError> {
+    if directives.contains("symphonia") {
+        return EnvFilter::try_new(directives);
+    }
+    EnvFilter::try_new(format!("{directives},symphonia=off"))
+}
+
 /// Begins to log; panics go to the log as well.
 ///
 /// # Errors
 /// When the directives cannot be read or something logs already.
 pub fn begin(settings: &LogSettings) -> Result<Log, String> {
-    let filter = EnvFilter::try_new(&settings.directives).map_err(|error| error.to_string())?;
+    let filter = filter(&settings.directives).map_err(|error| error.to_string())?;
     let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer()
         .fmt_fields(JsonFields::new())
@@ -268,6 +283,14 @@ mod tests {
     fn request() {
         let span = tracing::info_span!("request", request_id = "req_1");
         span.in_scope(|| tracing::info!(target: "inferkit::access", status = 200, key = None::<&str>, duration_ms = 1.23456, "request"));
+    }
+
+    #[test]
+    fn the_readers_of_recordings_are_silent_unless_a_directive_names_them() {
+        let written = |directives: &str| filter(directives).unwrap().to_string();
+        assert!(written("info").contains("symphonia=off"), "{}", written("info"));
+        assert!(!written("warn,symphonia=debug").contains("off"));
+        assert!(filter("inferkit=loud").is_err());
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!          └─▶ diarization ───▶ turns ───────────┘
 //! ```
 //!
-//! Both models work at the same time ([`transcribe_meeting`], or [`join_meeting`] where they were asked already); how words find their speakers is the rule of [`attribute`].
+//! Both models work at the same time ([`transcribe_meeting`], or [`join_meeting`] where they were asked already); how words
+//! find their speakers is the rule of [`attribute`].
 //!
 //! **Invariant:** nothing here knows which models the two are.
 

@@ -254,7 +254,7 @@ impl Reload {
                 "the last API key cannot be removed while the server runs; restart it".to_owned(),
             ));
         }
-        let filter = tracing_subscriber::EnvFilter::try_new(&config.log.directives).map_err(|error| failed(&error))?;
+        let filter = logs::filter(&config.log.directives).map_err(|error| failed(&error))?;
         self.level.reload(filter).map_err(|error| failed(&error))?;
         if let (Some(sender), Some(certificates)) = (&self.certificates, certificates) {
             let sent = sender.try_send(certificates);

@@ -145,7 +145,7 @@ pub(crate) static KEYS: &[Key] = &[
         "limits.max_audio_memory",
         Kind::Size,
         "2147483648",
-        "all decoded recordings together, at 64 KB a second",
+        "all decoded recordings together; 64 KB a second, twice that with speakers unless at 16 kHz",
     ),
     key(
         "limits.max_connections",

@@ -182,7 +182,7 @@ impl<E: Endpoint> Front<E> {
         Ok(Checked::Route(route))
     }
 
-    /// Refuses what a server that drains or ends no longer begins.
+    /// Refuses what a server that drains or ends does not begin.
     fn check_open(&self, route: &Route) -> Result<(), ApiError> {
         let life = &self.door.life;
         let refused = match route.scope {

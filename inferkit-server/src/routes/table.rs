@@ -104,7 +104,7 @@ pub static ROUTES: &[Route] = &[
     audio("/v1/audio/translations", "createTranslation"),
     audio("/v1/audio/diarization", "createDiarization"),
     audio("/api/audio/transcribe", "transcribeAudio"),
-    audio("/api/diarization/process", "processDiarization"),
+    audio("/api/diarization/process", "diarizeAudio"),
     get("/v1/models", Scope::Inference, "listModels", &[]),
     get("/v1/models/:model", Scope::Inference, "getModel", &[404]),
     get("/api/admin/status", Scope::Admin, "getStatus", &[]),

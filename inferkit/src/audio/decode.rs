@@ -39,7 +39,8 @@ const MAX_METADATA_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`Error::InvalidRequest`] with the code `invalid_audio` for what is no recording or holds values that are no
 /// numbers, `audio_too_long` beyond [`DecodeOptions::max_seconds`], `invalid_value` for a channel that is not there;
-/// [`Error::Unavailable`] with `cancelled`; those of [`DecodeOptions::meter`]; [`Error::Internal`] if `source` itself cannot be read.
+/// [`Error::Unavailable`] with `cancelled`; those of [`DecodeOptions::meter`]; [`Error::Internal`] if `source` itself
+/// cannot be read.
 pub fn decode(
     source: impl Read + Seek + Send + Sync + 'static,
     options: &DecodeOptions,

@@ -20,7 +20,7 @@ use crate::error::Result;
 /// Most changes of the sampling rate within a file. Each costs a filter, and radio recordings have one or two.
 const MAX_RATE_CHANGES: usize = 8;
 
-/// How far ahead of the samples a meter is asked.
+/// A meter is asked for the next of this many bytes at a time.
 const METERED_BYTES: u64 = 1 << 20;
 
 /// The recordings in the making, one for each filter.
@@ -155,7 +155,7 @@ impl<'a> Sink<'a> {
         let values = samples.saturating_mul(self.filled());
         let bytes = (values as u64).saturating_mul(4);
         if let Some(meter) = self.options.meter.as_ref().filter(|_| bytes > self.metered_bytes) {
-            self.metered_bytes = bytes.saturating_add(METERED_BYTES);
+            self.metered_bytes = bytes.next_multiple_of(METERED_BYTES);
             meter.ask(self.metered_bytes)?;
         }
         Ok(())

@@ -57,7 +57,7 @@ impl From<&AttributedSegment> for Cue {
 
 /// Subtitles in SRT: numbered from 1, times as `HH:MM:SS,mmm`, the speaker before the text as in `SPEAKER_00: Hello.`
 ///
-/// Blank lines would end a cue and are left out, and so are cues without text; an arrow in a text becomes `->`, since
+/// Blank lines would end a cue and are left out, and so are cues without text; an arrow in a text becomes `→`, since
 /// `-->` belongs to times.
 pub fn to_srt(cues: impl IntoIterator<Item = impl Into<Cue>>) -> String {
     let mut srt = String::new();
@@ -68,7 +68,7 @@ pub fn to_srt(cues: impl IntoIterator<Item = impl Into<Cue>>) -> String {
             .as_deref()
             .map(|name| format!("{}: ", one_line(name)))
             .unwrap_or_default();
-        let text = format!("{speaker}{}", cue.text).replace("-->", "->");
+        let text = format!("{speaker}{}", cue.text).replace("-->", "→");
         // Writing to a string does not fail.
         let _ = write!(srt, "{number}\n{start} --> {end}\n{text}\n\n");
     }
@@ -97,7 +97,7 @@ fn visible(cues: impl IntoIterator<Item = impl Into<Cue>>) -> impl Iterator<Item
     cues.into_iter().map(Into::into).filter_map(|mut cue: Cue| {
         let lines: Vec<&str> = cue
             .text
-            .lines()
+            .split(['\n', '\r'])
             .map(str::trim)
             .filter(|line| !line.is_empty())
             .collect();
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn blank_lines_empty_cues_and_arrows_cannot_break_the_format() {
         let cues = [
-            cue(0.0, 1.0, Some("a\n\nb"), "one\n\n  two --> three\r\n"),
+            cue(0.0, 1.0, Some("a\n\nb"), "one\n\r\r  two --> three --->\r\n"),
             cue(1.0, 2.0, None, " \n "),
         ];
         assert_eq!(
             to_srt(cues),
-            "1\n00:00:00,000 --> 00:00:01,000\na b: one\ntwo -> three\n\n"
+            "1\n00:00:00,000 --> 00:00:01,000\na b: one\ntwo → three -→\n\n"
         );
     }
 

@@ -144,7 +144,7 @@ impl GpuMonitor {
             },
             Err(error) => {
                 let reason = sentence(&error);
-                tracing::warn!(%error, "the NVIDIA driver no longer answers");
+                tracing::warn!(%error, "the NVIDIA driver has stopped answering");
                 self.state = State::Absent {
                     reason: reason.clone(),
                     since: Instant::now(),

@@ -141,7 +141,7 @@ impl ModelHandle {
     /// Waits until the operation has ended, and returns it.
     ///
     /// # Errors
-    /// [`crate::RequestFault::OperationNotFound`] for an id that is unknown or no longer kept. A failed
+    /// [`crate::RequestFault::OperationNotFound`] for an id that is unknown or forgotten. A failed
     /// operation is no error here: see [`Operation::error`].
     pub async fn wait(&self, operation_id: &str) -> Result<Operation> {
         self.slot.wait(operation_id).await

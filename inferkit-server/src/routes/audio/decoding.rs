@@ -12,6 +12,7 @@ use inferkit::audio::Recording;
 use inferkit::audio::ResamplingFilter;
 use inferkit::audio::decode_by;
 use tokio::sync::Semaphore;
+use tracing::Span;
 
 use super::memory::Room;
 use crate::app::App;
@@ -51,9 +52,10 @@ pub(crate) async fn decoded<const N: usize>(
     options.meter = Some(Meter::new(move |bytes| room.hold(bytes)));
     let job = Job::new();
     let waiting = CancelOnDrop(job.clone());
+    let span = Span::current();
     let work = tokio::task::spawn_blocking(move || {
         let _held = place;
-        decode_by(file, &options, filters, &job)
+        span.in_scope(|| decode_by(file, &options, filters, &job))
     });
     let recordings = work
         .await

@@ -132,7 +132,7 @@ impl DiarizationApi {
     #[oai(
         path = "/api/diarization/process",
         method = "post",
-        operation_id = "processDiarization",
+        operation_id = "diarizeAudio",
         tag = "Tag::Audio"
     )]
     async fn process(&self, notes: Data<&Notes>, form: Form<DiarizeForm>) -> poem::Result<DiarizeAnswer> {
