@@ -159,9 +159,12 @@ unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: 
     let rows = row_pointers::<R>(block, at);
     let mut weights = block.weights.cast::<i32>();
     let mut sums = begin::<S, R, V>(block, at);
+    // Both halves of each number and the sums of more rows than these fill the registers: there a look ahead was seen to halve the
+    // speed of this loop.
+    let looks_ahead = const { R > 1 && R <= 4 };
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 2 / STRIDE);
     for pair in 0..block.k_len / 2 {
-        if R > 1 && pair % STRIDE == 0 {
+        if looks_ahead && pair % STRIDE == 0 {
             ahead.step();
             ask_for_rows(block, &rows, 2 * pair);
         }
