@@ -56,6 +56,12 @@ impl Device {
         Self::open_on(preference, None)
     }
 
+    /// The device that tests of networks compute on, as [`DevicePreference::under_test`] says.
+    #[cfg(test)]
+    pub(crate) fn under_test() -> Self {
+        Self::open(DevicePreference::under_test()).unwrap()
+    }
+
     /// Opens the preferred device. [`DevicePreference::Auto`] finds one: there is a CPU.
     ///
     /// On the processor models compute with `threads`, which a registry hands to all that it loads; `None` makes new ones.

@@ -21,6 +21,15 @@ pub enum DevicePreference {
     Metal,
 }
 
+#[cfg(test)]
+impl DevicePreference {
+    /// The device that tests of networks and models compute on: the processor, or what the variable
+    /// `INFERKIT_TEST_DEVICE` names (`scripts/check-gpu.sh` sets it).
+    pub(crate) fn under_test() -> Self {
+        std::env::var("INFERKIT_TEST_DEVICE").map_or(Self::Cpu, |name| name.parse().unwrap())
+    }
+}
+
 impl fmt::Display for DevicePreference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

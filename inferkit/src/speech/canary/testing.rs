@@ -114,7 +114,7 @@ pub(super) fn load_as(name: &str, dtype: DtypePreference) -> Golden {
     let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();
     let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
     let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
-    let device = nn::Device::open(nn::DevicePreference::Cpu).unwrap();
+    let device = nn::Device::under_test();
     let placement = device.placement(dtype, DType::F32);
     let job = Job::new();
     let loading = Loading::new(placement, &job, 0);

@@ -16,7 +16,6 @@ use crate::chat::runner::StepBatch;
 use crate::error::Result;
 use crate::formats::safetensors::Checkpoint;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::wrapper::Job;
 
@@ -30,7 +29,7 @@ pub(super) fn goldens() -> PathBuf {
 
 pub(super) fn options(dtype: DtypePreference) -> DecoderOptions {
     DecoderOptions {
-        device: Device::open(DevicePreference::Cpu).unwrap(),
+        device: Device::under_test(),
         dtype,
         cache: CacheSize {
             blocks: BLOCKS,

@@ -3,7 +3,6 @@ use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
 use crate::diarization::layers::golden_layers;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 
 /// `[1, t, c]` as the original has it: `[c, t]`.
 fn channels_first(x: &Tensor) -> Vec<f32> {
@@ -45,7 +44,7 @@ fn check(device: &Device) {
 
 #[test]
 fn every_part_is_that_of_the_original() {
-    check(&Device::open(DevicePreference::Cpu).unwrap());
+    check(&Device::under_test());
 }
 
 #[test]

@@ -6,7 +6,6 @@ use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
 use crate::diarization::layers::golden_layers;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 
 fn numbers(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
@@ -76,7 +75,7 @@ fn check(stage: &str, model: &str, device: &Device) {
 
 #[test]
 fn trunk_statistics_and_vectors_are_those_of_the_original() {
-    let device = Device::open(DevicePreference::Cpu).unwrap();
+    let device = Device::under_test();
     check(
         "stages/embedding.31.safetensors",
         "pyannote/wespeaker-voxceleb-resnet34-LM",

@@ -1,9 +1,8 @@
 use super::*;
 use crate::diarization::golden::path;
-use crate::nn::DevicePreference;
 
 fn device() -> Device {
-    Device::open(DevicePreference::Cpu).unwrap()
+    Device::under_test()
 }
 
 fn refused(result: Result<impl Sized>) -> (&'static str, String) {

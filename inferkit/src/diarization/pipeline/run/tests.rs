@@ -23,7 +23,6 @@ use crate::diarization::pipeline::PipelineConfig;
 use crate::diarization::pipeline::needs;
 use crate::job::Job;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 use crate::task::SpeakerTurn;
 
 /// Wants the result, and remembers what it was told.
@@ -67,7 +66,7 @@ fn pipeline_in(folder: &Path) -> Pipeline {
         Need::Repository { .. } => panic!("{need:?} is not among the goldens"),
     });
     let files = PartFiles::of(files.collect()).unwrap();
-    Pipeline::load(&config, &files, &Device::open(DevicePreference::Cpu).unwrap()).unwrap()
+    Pipeline::load(&config, &files, &Device::under_test()).unwrap()
 }
 
 fn sound(name: &str) -> Vec<f32> {

@@ -3,7 +3,6 @@ use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
 use crate::diarization::layers::golden_layers;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 
 const POWERSET: PyanNetOptions = PyanNetOptions {
     sinc_stride: 10,
@@ -30,7 +29,7 @@ fn states_and_scores_are_those_of_the_original() {
         ),
     ] {
         let golden = Golden::open(stage);
-        let device = Device::open(DevicePreference::Cpu).unwrap();
+        let device = Device::under_test();
         let network = PyanNet::new(&golden_layers(model, &device), options).unwrap();
         let samples = golden.f32("waveform");
         let windows = SoundWindows {

@@ -3,7 +3,6 @@ use crate::diarization::golden::Golden;
 use crate::diarization::golden::assert_close_f32;
 use crate::diarization::layers::golden_layers;
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 
 /// `[c, t]` of a golden as `[t, c]`.
 fn by_frame(golden: &Golden, name: &str) -> Vec<f32> {
@@ -22,7 +21,7 @@ fn numbers(x: &Tensor) -> Vec<f32> {
 // the largest value: sums of another order.
 fn check(stage: &str, model: &str) {
     let golden = Golden::open(stage);
-    let device = Device::open(DevicePreference::Cpu).unwrap();
+    let device = Device::under_test();
     let layers = golden_layers(model, &device).at("sincnet");
     let found = filters(&layers.at("conv1d.0.filterbank")).unwrap();
     assert_close_f32(&found, &golden.f32("filters"), 1.2e-6, "filters");
@@ -65,7 +64,7 @@ fn frames_are_counted_and_placed_as_in_the_original() {
 
 #[test]
 fn windows_give_together_what_each_gives_alone_whether_they_share_filters_or_not() {
-    let device = Device::open(DevicePreference::Cpu).unwrap();
+    let device = Device::under_test();
     let network = SincNet::new(&golden_layers("pyannote/segmentation-3.0", &device).at("sincnet"), 10).unwrap();
     let samples: Vec<f32> = (0..9_000).map(|i| ((i * i % 977) as f32 / 977.0) - 0.4).collect();
     let forward = |starts: &[usize]| {
@@ -84,7 +83,7 @@ fn windows_give_together_what_each_gives_alone_whether_they_share_filters_or_not
 
 #[test]
 fn a_window_beyond_the_recording_is_an_error() {
-    let device = Device::open(DevicePreference::Cpu).unwrap();
+    let device = Device::under_test();
     let network = SincNet::new(&golden_layers("pyannote/segmentation-3.0", &device).at("sincnet"), 10).unwrap();
     let windows = SoundWindows {
         samples: &vec![0.0; 5_000],

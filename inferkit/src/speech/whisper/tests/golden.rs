@@ -7,7 +7,6 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::nn::Device;
-use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::speech::whisper::decoding::Thresholds;
 use crate::speech::whisper::engine::Engine;
@@ -54,7 +53,7 @@ pub(super) fn signal(seconds: f64) -> Samples {
 
 pub(super) fn options() -> NetworkOptions {
     NetworkOptions {
-        device: Device::open(DevicePreference::Cpu).unwrap(),
+        device: Device::under_test(),
         dtype: DtypePreference::Auto,
         slots: 2,
         lanes: 6,
