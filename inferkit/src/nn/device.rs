@@ -62,6 +62,12 @@ impl Device {
         Self::open(DevicePreference::under_test()).unwrap()
     }
 
+    /// The most by which a number on it may differ with what else is computed beside it: nothing where kernels compute.
+    #[cfg(test)]
+    pub(crate) fn noise(&self) -> f32 {
+        if self.kernels.is_some() { 0.0 } else { 1e-4 }
+    }
+
     /// Opens the preferred device. [`DevicePreference::Auto`] finds one: there is a CPU.
     ///
     /// On the processor models compute with `threads`, which a registry hands to all that it loads; `None` makes new ones.

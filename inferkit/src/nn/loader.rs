@@ -117,6 +117,21 @@ impl<'a> Loader<'a> {
         Ok(tensor)
     }
 
+    /// Numbers that are computed with on the processor in f32, whatever the device and the computing type are.
+    pub(crate) fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let stored = self.need(name, shape)?;
+        let on_processor = Placement {
+            device: candle_core::Device::Cpu,
+            ..self.placement().in_f32()
+        };
+        let tensor = stored.to_plain(&on_processor)?;
+        self.account(&stored)?;
+        tensor
+            .flatten_all()
+            .and_then(|flat| flat.to_vec1())
+            .map_err(device_fault)
+    }
+
     /// Plain numbers, if they are stored.
     pub(crate) fn plain_if(&self, stored: bool, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
         stored.then(|| self.plain(name, shape)).transpose()

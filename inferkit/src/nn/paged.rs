@@ -14,6 +14,7 @@
 mod blocks;
 mod gather;
 
+use std::cell::RefCell;
 use std::ops::Range;
 
 use candle_core::DType;
@@ -84,6 +85,8 @@ pub(crate) struct AttentionPlan {
     slots: Vec<usize>,
     /// Runs of rows whose slots follow one another.
     runs: Vec<SlotRun>,
+    /// What hides tokens from rows where tensors attend, made for the first layer that asks.
+    masks: RefCell<Vec<(usize, Sight, Tensor)>>,
 }
 
 /// One sequence of a step.
@@ -116,7 +119,12 @@ impl AttentionPlan {
                 _ => runs.push(SlotRun { row, slot, length: 1 }),
             }
         }
-        Self { sequences, slots, runs }
+        Self {
+            sequences,
+            slots,
+            runs,
+            masks: RefCell::default(),
+        }
     }
 }
 

@@ -30,6 +30,18 @@ impl DevicePreference {
     }
 }
 
+#[cfg(test)]
+impl DtypePreference {
+    /// What the device under test computes with when goldens in f32 are to be met: on the processor that is f32 whatever the
+    /// file holds, elsewhere the type of the file would be taken.
+    pub(crate) fn of_goldens() -> Self {
+        match DevicePreference::under_test() {
+            DevicePreference::Cpu => Self::Auto,
+            _ => Self::F32,
+        }
+    }
+}
+
 impl fmt::Display for DevicePreference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

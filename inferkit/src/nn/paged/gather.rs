@@ -3,6 +3,7 @@
 //! Blocks that lie next to one another are a view; others are copied together. Scores and softmax are f32.
 
 use candle_core::DType;
+use candle_core::Device;
 use candle_core::Result;
 use candle_core::Tensor;
 
@@ -22,7 +23,7 @@ pub(super) fn attend(
 ) -> Result<Tensor> {
     let (_, heads, head_dim) = queries.dims3()?;
     let mut answers = Vec::with_capacity(plan.sequences.len());
-    for sequence in &plan.sequences {
+    for (index, sequence) in plan.sequences.iter().enumerate() {
         let rows = sequence.rows.len();
         let seen = Seen::by(sequence, shape.block_size, sight.window());
         let keys = seen.gather(&cache.keys, sequence, shape)?;
@@ -38,9 +39,8 @@ pub(super) fn attend(
             .to_dtype(keys.dtype())?
             .matmul(&keys.permute((1, 2, 0))?.contiguous()?)?;
         let scores = (scores.to_dtype(DType::F32)? * (head_dim as f64).powf(-0.5))?;
-        let scores = match seen.mask(sequence, sight) {
+        let scores = match mask(plan, index, &seen, (sight, scores.device()))? {
             Some(mask) => {
-                let mask = Tensor::from_vec(mask, (1, 1, rows, seen.count), scores.device())?;
                 let split = scores.reshape((shape.kv_heads, group, rows, seen.count))?;
                 split
                     .broadcast_add(&mask)?
@@ -61,6 +61,24 @@ pub(super) fn attend(
     } else {
         Tensor::cat(&answers, 0)
     }
+}
+
+/// What is added to the scores of the sequence at `index`, `[1, 1, rows, count]`; all layers of one sight share it.
+fn mask(plan: &AttentionPlan, index: usize, seen: &Seen, (sight, device): (Sight, &Device)) -> Result<Option<Tensor>> {
+    let mut masks = plan.masks.borrow_mut();
+    if let Some((.., mask)) = masks.iter().find(|(of, with, _)| (*of, *with) == (index, sight)) {
+        return Ok(Some(mask.clone()));
+    }
+    let Some((sequence, values)) = plan
+        .sequences
+        .get(index)
+        .and_then(|sequence| Some((sequence, seen.mask(sequence, sight)?)))
+    else {
+        return Ok(None);
+    };
+    let mask = Tensor::from_vec(values, (1, 1, sequence.rows.len(), seen.count), device)?;
+    masks.push((index, sight, mask.clone()));
+    Ok(Some(mask))
 }
 
 /// The part of a sequence that any of its rows sees, cut at the border of a block.

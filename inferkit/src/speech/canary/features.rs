@@ -12,7 +12,6 @@ use crate::audio::Padding;
 use crate::audio::Spread;
 use crate::error::Result;
 use crate::nn::Kernels;
-use crate::nn::device_fault;
 
 /// Added to a deviation before it divides.
 ///
@@ -40,19 +39,12 @@ impl FrontEnd {
     /// A front end with the window and the filterbank of the model's file.
     pub(super) fn load(config: &FeatureConfig, loader_of_all: &Loader<'_>) -> Result<Self> {
         let loader = loader_of_all.at("preprocessor.featurizer");
-        let floats = |name: &str, shape: &[usize]| {
-            let tensor = loader.plain(name, shape)?;
-            let floats = tensor
-                .flatten_all()
-                .and_then(|flat| flat.to_dtype(candle_core::DType::F32)?.to_vec1::<f32>());
-            floats.map_err(device_fault)
-        };
         let spectrum = config.fft_length / 2 + 1;
-        let filterbank = Filterbank::from_matrix(config.bins, &floats("fb", &[1, config.bins, spectrum])?)?;
+        let filterbank = Filterbank::from_matrix(config.bins, &loader.floats("fb", &[1, config.bins, spectrum])?)?;
         #[expect(clippy::cast_possible_truncation, reason = "samples are f32")]
         let preemphasis = config.preemphasis as f32;
         let mel = MelFrontEnd::new(MelConfig {
-            window: floats("window", &[config.window_length])?,
+            window: loader.floats("window", &[config.window_length])?,
             fft_length: config.fft_length,
             hop_length: config.hop_length,
             padding: Padding::Zeros,

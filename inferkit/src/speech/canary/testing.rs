@@ -81,7 +81,10 @@ pub(super) fn flac(path: &Path) -> Arc<Vec<f32>> {
 
 /// The greatest difference between two tensors of one number of elements.
 pub(super) fn difference(found: &Tensor, expected: &Tensor) -> f32 {
-    let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let flat = |x: &Tensor| {
+        let x = x.to_dtype(DType::F32).unwrap();
+        x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
     let (found, expected) = (flat(found), flat(expected));
     assert_eq!(found.len(), expected.len(), "as many numbers");
     let differences = found
@@ -101,20 +104,24 @@ pub(super) struct Golden {
     pub(super) tensors: BTreeMap<String, Tensor>,
 }
 
-/// Loads a golden model on the processor, with its golden tensors.
+/// Loads a golden model on the device under test, with its golden tensors.
 pub(super) fn load(name: &str) -> Golden {
     load_as(name, DtypePreference::Auto)
 }
 
 /// As [`load`], with weights of a type.
 pub(super) fn load_as(name: &str, dtype: DtypePreference) -> Golden {
+    load_on(&nn::Device::under_test(), name, dtype)
+}
+
+/// As [`load_as`], on a device.
+pub(super) fn load_on(device: &nn::Device, name: &str, dtype: DtypePreference) -> Golden {
     let archive = NemoArchive::open(&golden(&format!("{name}.nemo")), &Job::new()).unwrap();
     let text = archive.member("model_config.yaml").unwrap();
     let weights = archive.member("model_weights.ckpt").unwrap();
     let checkpoint = Checkpoint::read("model_weights.ckpt", weights).unwrap();
     let root: Value = yaml::read("model_config.yaml", text.bytes()).unwrap();
     let config = CanaryConfig::read(&root, &|name| checkpoint.shape(name).map(<[usize]>::to_vec)).unwrap();
-    let device = nn::Device::under_test();
     let placement = device.placement(dtype, DType::F32);
     let job = Job::new();
     let loading = Loading::new(placement, &job, 0);

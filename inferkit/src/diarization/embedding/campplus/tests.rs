@@ -21,7 +21,7 @@ fn check(device: &Device) {
     let golden = Golden::open("stages/campplus.safetensors");
     let network = CamPlusPlus::new(&golden_layers("tiny/campplus.pt", device)).unwrap();
     let shape = golden.shape("fbank");
-    let features = Tensor::from_vec(golden.f32("fbank"), (1, shape[0], shape[1]), &candle_core::Device::Cpu).unwrap();
+    let features = Tensor::from_vec(golden.f32("fbank"), (1, shape[0], shape[1]), device.candle()).unwrap();
     let head = network.head.forward(&features).unwrap();
     assert_close_f32(&channels_first(&head), &golden.f32("head"), 1e-4, "head");
     let mut x = network.tdnn.forward_sequences(&head, Activation::Relu).unwrap();

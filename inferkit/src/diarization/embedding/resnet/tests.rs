@@ -21,7 +21,7 @@ fn check(stage: &str, model: &str, device: &Device) {
     let golden = Golden::open(stage);
     let network = ResNet::new(&golden_layers(model, device).at("resnet")).unwrap();
     let shape = golden.shape("fbank");
-    let features = Tensor::from_vec(golden.f32("fbank"), (shape[1], shape[2]), &candle_core::Device::Cpu);
+    let features = Tensor::from_vec(golden.f32("fbank"), (shape[1], shape[2]), device.candle());
     let features = features.unwrap().t().unwrap().contiguous().unwrap();
     let frames = network
         .trunk(&features.reshape((1, shape[2], shape[1], 1)).unwrap())

@@ -11,6 +11,7 @@ use super::super::testing::clip;
 use super::super::testing::golden_json;
 use super::super::testing::load;
 use super::*;
+use crate::nn::Device;
 
 /// Rounding of log-probabilities, summed over a text (canary.md, section 13).
 const SCORE: f32 = 2e-3;
@@ -160,7 +161,10 @@ fn clips_decoded_together_give_what_each_gives_alone() {
         for (clip, together) in clips.iter().zip(&together) {
             let clip = std::slice::from_ref(clip);
             let states = encode(&mut golden, clip);
-            assert_eq!(&run(&golden, &states, &config, clip)[0], together, "{}", clip[0].0);
+            let alone = &run(&golden, &states, &config, clip)[0];
+            assert_eq!(alone.tokens, together.tokens, "{}", clip[0].0);
+            let most = Device::under_test().noise();
+            assert!((alone.score - together.score).abs() <= most, "{}", clip[0].0);
         }
     }
 }

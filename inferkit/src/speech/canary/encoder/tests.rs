@@ -7,9 +7,12 @@ use super::super::testing::clip;
 use super::super::testing::difference;
 use super::super::testing::load;
 use super::super::testing::load_as;
+use super::super::testing::load_on;
 use crate::audio::Features;
+use crate::nn::Device;
 use crate::nn::DtypePreference;
 use crate::nn::relative_positions;
+use crate::testing::skip;
 
 /// What the original computed in f32 differs from ours by rounding, which grows with depth: the bounds are those at which
 /// a second implementation in f64 still agrees (canary.md, section 13).
@@ -113,7 +116,10 @@ fn states_of_clips_are_the_original_s_alone_and_in_a_batch() {
 
 /// Root of the mean square of what two tensors differ by, over that of the second.
 fn relative(found: &Tensor, expected: &Tensor) -> f64 {
-    let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let flat = |x: &Tensor| {
+        let x = x.to_dtype(candle_core::DType::F32).unwrap();
+        x.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
     let (found, expected) = (flat(found), flat(expected));
     let square = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>();
     let differ = square(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
@@ -125,11 +131,25 @@ fn relative(found: &Tensor, expected: &Tensor) -> f64 {
 #[test]
 fn in_bf16_states_are_the_original_s_to_two_percent() {
     for name in MODELS {
-        let mut golden = load_as(name, DtypePreference::Bf16);
-        let input = features(&golden.networks.front_end, "b_en");
-        let states = golden.networks.encode(&[input], &mut || true).unwrap();
-        let found = relative(&states.rows, &rows(&golden, "enc.states", states.windows.rows()));
+        let found = states_differ_by(load_as(name, DtypePreference::Bf16));
         assert!((1e-4..0.02).contains(&found), "{name}: {found}");
+    }
+}
+
+/// What states of a clip are off the original's, as [`relative`] says.
+fn states_differ_by(mut golden: Golden) -> f64 {
+    let input = features(&golden.networks.front_end, "b_en");
+    let states = golden.networks.encode(&[input], &mut || true).unwrap();
+    relative(&states.rows, &rows(&golden, "enc.states", states.windows.rows()))
+}
+
+/// Where no kernels compute, all that stands between products is rounded too: 1.8 to 3.6 % was found in bf16, and an eighth of
+/// that in f16.
+#[test]
+fn by_the_tensor_library_states_in_half_precision_are_nearly_the_original_s() {
+    for (dtype, most) in [(DtypePreference::Bf16, 0.06), (DtypePreference::F16, 0.01)] {
+        let found = states_differ_by(load_on(&Device::without_kernels(), "canary-180m-flash", dtype));
+        assert!((1e-5..most).contains(&found), "{dtype}: {found}");
     }
 }
 
@@ -141,11 +161,18 @@ fn a_window_has_the_same_states_bit_by_bit_beside_others() {
     let both = golden.networks.encode(&[b, a], &mut || true).unwrap();
     let range = both.windows.ranges().nth(1).unwrap();
     let beside = both.rows.narrow(0, range.start, range.len()).unwrap();
-    assert!(difference(&alone.rows, &beside) <= 0.0, "not a bit differs");
+    let found = difference(&alone.rows, &beside);
+    assert!(
+        found <= Device::under_test().noise(),
+        "by {found}: not a bit differs where kernels compute"
+    );
 }
 
 #[test]
 fn no_windows_have_no_states() {
+    if Device::under_test().kernels().is_none() {
+        return skip("only the processor has tensors without numbers; nothing empty is encoded elsewhere");
+    }
     let mut golden = load("canary-180m-flash");
     let none = golden
         .networks

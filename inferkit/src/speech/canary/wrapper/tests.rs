@@ -30,7 +30,10 @@ fn wrapper(path: &Path) -> CanaryAsrModel {
 
 async fn load(path: &Path) -> Arc<dyn TranscriptionModel> {
     let loaded = load_as(path, DtypePreference::Auto).await;
-    assert_eq!((loaded.device.as_str(), loaded.dtype.as_str()), (DevicePreference::under_test().to_string().as_str(), "f32"));
+    assert_eq!(
+        (loaded.device.as_str(), loaded.dtype.as_str()),
+        (DevicePreference::under_test().to_string().as_str(), "f32")
+    );
     assert!(loaded.memory.weights_bytes > 0);
     loaded.transcription.unwrap()
 }
@@ -110,7 +113,10 @@ async fn the_demo_s_recordings_give_exactly_the_texts_that_the_original_prints()
 async fn in_bf16_the_demo_s_recordings_give_the_same_texts_from_half_the_memory() {
     let in_f32 = load_as(&demo("canary-demo.nemo"), DtypePreference::F32).await;
     let loaded = load_as(&demo("canary-demo.nemo"), DtypePreference::Bf16).await;
-    assert_eq!((loaded.device.as_str(), loaded.dtype.as_str()), (DevicePreference::under_test().to_string().as_str(), "bf16"));
+    assert_eq!(
+        (loaded.device.as_str(), loaded.dtype.as_str()),
+        (DevicePreference::under_test().to_string().as_str(), "bf16")
+    );
     let share = loaded.memory.weights_bytes as f64 / in_f32.memory.weights_bytes as f64;
     assert!((0.49..0.6).contains(&share), "{share}");
     let model = loaded.transcription.unwrap();

@@ -54,7 +54,7 @@ pub(super) fn signal(seconds: f64) -> Samples {
 pub(super) fn options() -> NetworkOptions {
     NetworkOptions {
         device: Device::under_test(),
-        dtype: DtypePreference::Auto,
+        dtype: DtypePreference::of_goldens(),
         slots: 2,
         lanes: 6,
     }

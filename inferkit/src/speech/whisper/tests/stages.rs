@@ -4,6 +4,7 @@ use super::golden::difference;
 use super::golden::expected;
 use super::golden::network;
 use super::golden::signal;
+use crate::nn::Device;
 use crate::speech::whisper::config::WINDOW_FRAMES;
 use crate::speech::whisper::mel::WhisperMel;
 use crate::speech::whisper::network::DecoderStep;
@@ -76,5 +77,13 @@ fn a_text_read_token_by_token_beside_others_has_the_logits_of_one_that_is_read_a
         let logits = network.step(&step).unwrap();
         last = logits[logits.len() / 2..].to_vec();
     }
-    assert_eq!(last, at_once, "the kernels give a row whatever else is in the batch");
+    let found = last
+        .iter()
+        .zip(&at_once)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
+    assert!(
+        found <= Device::under_test().noise(),
+        "by {found}: the kernels give a row whatever else is in the batch"
+    );
 }
