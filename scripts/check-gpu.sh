@@ -32,6 +32,31 @@ find_libraries() {
   export LD_LIBRARY_PATH="$links:$site/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 }
 
+# Serves a small model, loads it and unloads it. What the driver says is in use must come back.
+memory_returns() {
+  local folder port=18099 base=http://127.0.0.1:18099 used=() key
+  folder=$(mktemp -d)
+  printf '[server]\nbind = "127.0.0.1:%s"\n[[models]]\nkey = "qwen"\nfamily = "qwen"\nsource = "%s"\ndevice = "cuda:0"\n' \
+    "$port" "${MEMORY_MODEL:-$PWD/tests/golden/llm/models/qwen3-tied}" >"$folder/inferkit.toml"
+  "$1/inferkit-server" serve --config "$folder/inferkit.toml" >"$folder/log" 2>&1 &
+  local server=$!
+  for _ in $(seq 50); do curl -fs "$base/healthz" >/dev/null && break; sleep 0.1; done
+  in_use() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
+  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print(json.load(sys.stdin)["models"][0]["state"])'; }
+  until_state() { for _ in $(seq 600); do [ "$(state)" = "$1" ] && return; sleep 0.1; done; tail -n 20 "$folder/log"; return 1; }
+  used+=("$(in_use)")
+  curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded && used+=("$(in_use)")
+  for _ in 1 2 3; do
+    curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state downloaded && used+=("$(in_use)")
+    curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded
+  done
+  curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state downloaded && used+=("$(in_use)")
+  kill "$server" && wait "$server" || true
+  echo "MiB: ${used[*]} (idle, loaded, unloaded four times)"
+  # The context of the driver stays; the model's memory must not, nor may it grow.
+  [ $((used[-1] - used[2])) -le 16 ]
+}
+
 run() {
   local programs=$1 failed=0
   command -v nvidia-smi >/dev/null || { echo "skipped: no NVIDIA driver here"; exit 0; }
@@ -44,6 +69,8 @@ run() {
   "$programs/lib" --test-threads 4 chat:: speech:: diarization:: || failed=1
   echo "== models as their users load them"
   "$programs/it" --test-threads 4 chat conversation || failed=1
+  echo "== memory of the device: idle, loaded, unloaded"
+  memory_returns "$programs" || failed=1
   nvidia-smi --query-gpu=memory.used --format=csv
   return "$failed"
 }

@@ -42,7 +42,15 @@ fn expected(file: &str, pointer: &str) -> Expected {
 async fn check(path: &Path, expected: &Expected) -> String {
     let handle = registered(model(path, QwenOptions::default())).await;
     let lease = handle.ensure_loaded().await.unwrap();
-    let tolerance = tolerance(&lease.device, &lease.dtype);
+    let Some(tolerance) = tolerance(&lease.device, &lease.dtype) else {
+        eprintln!(
+            "skipped: {} is computed in {} on {}",
+            path.display(),
+            lease.dtype,
+            lease.device
+        );
+        return String::new();
+    };
     let mut request = question().with_max_tokens(48);
     request.logprobs = Some(1);
     let answer = ask(&lease, request).await;
@@ -72,12 +80,13 @@ async fn check(path: &Path, expected: &Expected) -> String {
 }
 
 /// The reference's noise against f64 is below 1e-4; 1e-3 is asked of an f32 engine (goldens' README), which that of the
-/// processor is whatever the weights are. Other devices compute in the type of the file, of 11 and of 8 bits.
-fn tolerance(device: &str, dtype: &str) -> f64 {
+/// processor is whatever the weights are. Other devices compute in the type of the file, of 11 or of 8 bits; with 8, texts of
+/// weights that mean nothing go another way, and only logits can be compared (`in_half_precision_logits_are_near…`).
+fn tolerance(device: &str, dtype: &str) -> Option<f64> {
     match (device, dtype) {
-        ("cpu", _) | (_, "f32") => 1e-3,
-        (_, "f16") => 1e-2,
-        _ => 0.1,
+        ("cpu", _) | (_, "f32") => Some(1e-3),
+        (_, "f16") => Some(1e-2),
+        _ => None,
     }
 }
 

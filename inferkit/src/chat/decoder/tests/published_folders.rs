@@ -13,10 +13,11 @@ use crate::nn::DtypePreference;
 /// Asked for in the goldens' README; the reference's own noise is below 1e-4.
 const TOLERANCE: f32 = 1e-3;
 
-/// Logits of these small models are of the order of ten; each layer rounds its stream to 8 bits in bf16 and 11 in f16.
-const HALF_PRECISION: [(&str, DtypePreference, f32); 2] = [
-    ("qwen3-untied-bf16-sharded", DtypePreference::Bf16, 0.2),
-    ("qwen2-f16", DtypePreference::F16, 0.025),
+/// What logits may differ by, in their standard deviation. Each layer rounds its stream to 8 bits in bf16 and to 11 in f16:
+/// at most 1.7 and 0.24 % were found on the processor, 3.7 % in bf16 on an H100.
+const HALF_PRECISION: [(&str, DtypePreference, f64); 2] = [
+    ("qwen3-untied-bf16-sharded", DtypePreference::Bf16, 0.05),
+    ("qwen2-f16", DtypePreference::F16, 0.005),
 ];
 
 #[test]
@@ -27,12 +28,8 @@ fn in_half_precision_logits_are_near_the_reference_s() {
         let mut decoder = load(&path, dtype).unwrap();
         for prompt in expected.prompts(&expected.value) {
             let found = follow(&mut decoder, &prompt);
-            let difference = largest_difference(&found.logits, &prompt.logits);
-            assert!(
-                difference < most,
-                "{folder}, {}: logits differ by {difference}",
-                prompt.name
-            );
+            let difference = relative_rms(&found.logits, &prompt.logits);
+            assert!(difference < most, "{folder}, {}: {difference}", prompt.name);
         }
     }
 }

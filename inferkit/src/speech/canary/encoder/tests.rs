@@ -131,8 +131,13 @@ fn relative(found: &Tensor, expected: &Tensor) -> f64 {
 #[test]
 fn in_bf16_states_are_the_original_s_to_two_percent() {
     for name in MODELS {
+        let most = if Device::under_test().kernels().is_some() {
+            0.02
+        } else {
+            0.04
+        };
         let found = states_differ_by(load_as(name, DtypePreference::Bf16));
-        assert!((1e-4..0.02).contains(&found), "{name}: {found}");
+        assert!((1e-4..most).contains(&found), "{name}: {found}");
     }
 }
 
@@ -143,11 +148,10 @@ fn states_differ_by(mut golden: Golden) -> f64 {
     relative(&states.rows, &rows(&golden, "enc.states", states.windows.rows()))
 }
 
-/// Where no kernels compute, all that stands between products is rounded too: 1.8 to 3.6 % was found in bf16, and an eighth of
-/// that in f16.
+/// Where no kernels compute, all that stands between products is rounded too: 2.3 % was found in bf16 and 0.33 % in f16.
 #[test]
 fn by_the_tensor_library_states_in_half_precision_are_nearly_the_original_s() {
-    for (dtype, most) in [(DtypePreference::Bf16, 0.06), (DtypePreference::F16, 0.01)] {
+    for (dtype, most) in [(DtypePreference::Bf16, 0.04), (DtypePreference::F16, 0.006)] {
         let found = states_differ_by(load_on(&Device::without_kernels(), "canary-180m-flash", dtype));
         assert!((1e-5..most).contains(&found), "{dtype}: {found}");
     }
