@@ -11,6 +11,8 @@ pub mod config;
 pub mod error;
 pub mod events;
 pub mod families;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod life;
 pub mod logs;
 pub mod middleware;

@@ -109,8 +109,6 @@ codes! {
         UnsupportedParameter = "unsupported_parameter",
         /// The prompt does not fit the model's context.
         ContextLengthExceeded = "context_length_exceeded",
-        /// A JSON schema that cannot be used as a constraint.
-        InvalidSchema = "invalid_schema",
         /// Bytes that are no audio of a known kind.
         InvalidAudio = "invalid_audio",
         /// A recording longer than allowed.
@@ -386,6 +384,27 @@ mod tests {
             (error.code(), error.to_string().as_str()),
             ("generation_failed", "generation failed: the device has failed")
         );
+    }
+
+    #[test]
+    fn whose_fault_it_is_shows_in_the_variant() {
+        let ours = Error::internal("a step without rows").with_source(std::io::Error::other("x"));
+        assert!(matches!(ours, Error::Internal { source: Some(_), .. }));
+        let callers = Error::invalid(RequestFault::InvalidValue, None, "x").with_source(std::io::Error::other("x"));
+        assert!(
+            matches!(&callers, Error::InvalidRequest { param: None, .. })
+                && std::error::Error::source(&callers).is_none()
+        );
+        assert!(matches!(Error::unsupported_model("x"), Error::BadModel { .. }));
+        assert!(matches!(Error::hub(HubFault::Network, "x"), Error::Hub { .. }));
+        let later = Error::cancelled().with_retry_after(Duration::from_secs(1));
+        assert!(matches!(
+            later,
+            Error::Unavailable {
+                retry_after: Some(_),
+                ..
+            }
+        ));
     }
 
     #[test]

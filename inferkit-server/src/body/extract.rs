@@ -146,3 +146,10 @@ fn parse<T: DeserializeOwned>(request: &Request, bytes: &[u8]) -> Result<T, ApiE
     }
     Ok(decoded.value)
 }
+
+/// What the fuzzer calls: a body as a type, and the names that were skipped.
+#[cfg(any(fuzzing, test))]
+pub(crate) fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Vec<String>), ApiError> {
+    let decoded = decode(&Node::parse(bytes)?)?;
+    Ok((decoded.value, decoded.unknown))
+}

@@ -55,40 +55,46 @@ impl<'a, T: ApiExtractor<'a>> ApiExtractor<'a> for Form<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        check_content_type(request)?;
-        let mut parts = <Multipart as FromRequest>::from_request(request, body)
-            .await
-            .map_err(|_| damaged())?;
-        let (mut file, mut fields, mut bytes_left) = (None, Fields::default(), MAX_FIELD_BYTES);
-        let mut count = 0;
-        while let Some(part) = parts.next_field().await.map_err(|_| damaged())? {
-            count += 1;
-            if count > MAX_PARTS {
-                let message = format!("the form has more than {MAX_PARTS} parts; send fewer");
-                return Err(ApiError::new("invalid_value", message).into());
-            }
-            match part.name().unwrap_or_default().to_owned() {
-                name if name == "file" => {
-                    if file.replace(spooled(part).await?).is_some() {
-                        return Err(ApiError::invalid_value("file", "there are two files; send one").into());
-                    }
-                }
-                name => {
-                    let value = text(part, &name, &mut bytes_left).await?;
-                    fields.push(name, value);
-                }
-            }
-        }
-        let file = file.ok_or_else(|| {
-            let message = "file is missing; send the recording as the part named file";
-            ApiError::new("missing_required_parameter", message).with_param("file")
-        })?;
+        let (file, fields) = read(request, body).await?;
         Ok(Self {
             file,
             fields,
             documented: PhantomData,
         })
     }
+}
+
+/// The file of a form, at its start, and the other parts.
+pub(crate) async fn read(request: &Request, body: &mut RequestBody) -> poem::Result<(File, Fields)> {
+    check_content_type(request)?;
+    let mut parts = <Multipart as FromRequest>::from_request(request, body)
+        .await
+        .map_err(|_| damaged())?;
+    let (mut file, mut fields, mut bytes_left) = (None, Fields::default(), MAX_FIELD_BYTES);
+    let mut count = 0;
+    while let Some(part) = parts.next_field().await.map_err(|_| damaged())? {
+        count += 1;
+        if count > MAX_PARTS {
+            let message = format!("the form has more than {MAX_PARTS} parts; send fewer");
+            return Err(ApiError::new("invalid_value", message).into());
+        }
+        match part.name().unwrap_or_default().to_owned() {
+            name if name == "file" => {
+                if file.replace(spooled(part).await?).is_some() {
+                    return Err(ApiError::invalid_value("file", "there are two files; send one").into());
+                }
+            }
+            name => {
+                let value = text(part, &name, &mut bytes_left).await?;
+                fields.push(name, value);
+            }
+        }
+    }
+    let file = file.ok_or_else(|| {
+        let message = "file is missing; send the recording as the part named file";
+        ApiError::new("missing_required_parameter", message).with_param("file")
+    })?;
+    Ok((file, fields))
 }
 
 /// A form that ended early or is written wrongly. A body over its limit is told apart by whoever set the limit.

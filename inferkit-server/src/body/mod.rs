@@ -20,9 +20,13 @@ mod node;
 
 pub use extract::Body;
 pub use extract::OptionalBody;
+#[cfg(any(fuzzing, test))]
+pub(crate) use extract::decoded;
 pub use fields::Fields;
 pub(crate) use fields::not_one_of;
 pub use form::Form;
+#[cfg(any(fuzzing, test))]
+pub(crate) use form::read as read_form;
 pub(crate) use limit::BodyFault;
 pub(crate) use limit::BodyLimit;
 pub(crate) use limit::FaultFlag;

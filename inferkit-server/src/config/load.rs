@@ -58,8 +58,16 @@ impl Sources {
 /// # Errors
 /// With the place of the fault: file and line, variable, or flag.
 pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
+    layered(read_file(sources)?, sources)
+}
+
+/// All layers, of which the file is read already: its path and its text.
+pub(crate) fn layered(file: Option<(PathBuf, String)>, sources: &Sources) -> Result<Config, ConfigError> {
     let mut values = Values::default();
-    let files = read_file(sources, &mut values)?;
+    if let Some((path, text)) = &file {
+        toml_file::read(path, text, &mut values)?;
+    }
+    let files = file.into_iter().map(|(path, _)| path).collect();
     read_environment(&sources.env, &mut values)?;
     for (path, value, flag) in &sources.flags {
         values.set(path, value, Origin::Flag, flag)?;
@@ -91,10 +99,10 @@ fn check_models_of_flags(flags: &[(String, Value, &'static str)], values: &Value
     )))
 }
 
-fn read_file(sources: &Sources, values: &mut Values) -> Result<Vec<PathBuf>, ConfigError> {
+fn read_file(sources: &Sources) -> Result<Option<(PathBuf, String)>, ConfigError> {
     let usual = || sources.usual_files.iter().find(|path| path.is_file()).cloned();
     let Some(path) = sources.named_file.clone().or_else(usual) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let unreadable = |source| ConfigError::Unreadable {
         path: path.clone(),
@@ -105,8 +113,7 @@ fn read_file(sources: &Sources, values: &mut Values) -> Result<Vec<PathBuf>, Con
         return Err(unreadable(std::io::Error::other("longer than 1 MiB")));
     }
     let text = std::fs::read_to_string(&path).map_err(unreadable)?;
-    toml_file::read(&path, &text, values)?;
-    Ok(vec![path])
+    Ok(Some((path, text)))
 }
 
 /// Names of other programs that mean one of our keys.

@@ -23,6 +23,8 @@ mod values;
 
 pub use error::ConfigError;
 pub use load::Sources;
+#[cfg(any(fuzzing, test))]
+pub(crate) use load::layered;
 pub use load::load;
 pub use settings::Bind;
 pub use settings::Config;

@@ -16,6 +16,7 @@ use crate::config::ConfigError;
 use crate::config::api_keys;
 use crate::config::values::Values;
 use crate::middleware::Key;
+use crate::routes::audio::RecordingMemory;
 
 /// The configuration of a server.
 #[derive(Debug, Clone)]
@@ -168,7 +169,7 @@ pub(crate) fn build(
 ) -> Result<Config, ConfigError> {
     let reader = Reader(&values);
     let (server, storage, log, models) = (server(&reader)?, storage(&reader)?, log(&reader)?, models(&reader)?);
-    let limits = limits(&reader);
+    let limits = limits(&reader)?;
     let keys = api_keys::read(values.get("auth.keys"), env)?;
     let open_admin = server.admin_cors_origins.iter().any(|origin| origin == "*");
     if open_admin && !keys.is_empty() {
@@ -297,12 +298,16 @@ fn storage(reader: &Reader<'_>) -> Result<StorageSettings, ConfigError> {
     })
 }
 
-fn limits(reader: &Reader<'_>) -> Limits {
-    Limits {
+fn limits(reader: &Reader<'_>) -> Result<Limits, ConfigError> {
+    let max_audio_memory = reader.whole("limits.max_audio_memory").unwrap_or_default();
+    if max_audio_memory < RecordingMemory::LEAST_BYTES {
+        return Err(reader.wrong("limits.max_audio_memory", "a size of 1MiB or more"));
+    }
+    Ok(Limits {
         max_json_bytes: reader.whole("limits.max_json_bytes").unwrap_or_default(),
         max_audio_bytes: reader.whole("limits.max_audio_bytes").unwrap_or_default(),
         max_audio_seconds: reader.duration("limits.max_audio_seconds"),
-        max_audio_memory: reader.whole("limits.max_audio_memory").unwrap_or_default(),
+        max_audio_memory,
         max_connections: reader.count("limits.max_connections").unwrap_or_default(),
         head_timeout: reader.duration("limits.head_timeout"),
         idle_timeout: reader.duration("limits.idle_timeout"),
@@ -317,7 +322,7 @@ fn limits(reader: &Reader<'_>) -> Limits {
             .is_some_and(|word| word == "reject"),
         drain_delay: reader.duration("limits.drain_delay"),
         shutdown_timeout: reader.duration("limits.shutdown_timeout"),
-    }
+    })
 }
 
 fn log(reader: &Reader<'_>) -> Result<LogSettings, ConfigError> {

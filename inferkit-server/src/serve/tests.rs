@@ -341,7 +341,12 @@ async fn a_unix_socket_is_served_and_removed_at_the_end() {
     let listening = listen(&app.config.server)
         .await
         .expect("a socket that was left behind is replaced");
-    assert!(listen(&app.config.server).await.is_err(), "a socket in use is not");
+    let in_use = listen(&app.config.server).await.unwrap_err();
+    assert!(
+        matches!(in_use, ListenError::Bind { .. }),
+        "a socket in use is not: {in_use}"
+    );
+    assert!(in_use.to_string().contains("choose another with --bind"), "{in_use}");
     let served = {
         let app = app.clone();
         tokio::spawn(async move { serve(listening, app.endpoint(), &app.config.limits, app.life()).await })
@@ -368,15 +373,16 @@ async fn tls_files_that_cannot_be_used_are_told_before_listening() {
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let file = format!("[server]\nbind = \"127.0.0.1:0\"\n[server.tls]\ncert_file = {cert:?}\nkey_file = {key:?}\n");
     let app = testing::app(&file).await;
+    let missing = listen(&app.config.server).await.unwrap_err();
     assert!(
-        listen(&app.config.server)
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("cert.pem")
+        matches!(&missing, ListenError::TlsFile { path, .. } if *path == cert),
+        "{missing}"
     );
     std::fs::write(&cert, "no certificate").unwrap();
     std::fs::write(&key, "no key").unwrap();
-    let error = listen(&app.config.server).await.unwrap_err().to_string();
-    assert!(error.contains("PEM"), "{error}");
+    let unusable = listen(&app.config.server).await.unwrap_err();
+    assert!(
+        matches!(&unusable, ListenError::Tls { .. }) && unusable.to_string().contains("PEM"),
+        "{unusable}"
+    );
 }

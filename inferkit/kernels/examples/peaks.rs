@@ -7,9 +7,8 @@
 //! Bytes read from memory in a second, and multiply-adds of each kind (counted as two operations) in registers: what the
 //! figures of kernels are a share of. Each is the best of some rounds.
 
-#![allow(
+#![expect(
     unsafe_code,
-    unsafe_op_in_unsafe_fn,
     reason = "instructions are measured by themselves; the workspace keeps them in this package"
 )]
 

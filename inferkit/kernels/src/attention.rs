@@ -139,8 +139,13 @@ pub fn attention(
             is_anywhere || q_len <= context,
             "{q_len} queries at the end of {context} tokens"
         );
-        let used = block_table.get(..context.div_ceil(BLOCK_TOKENS));
-        let used = used.unwrap_or_else(|| panic_short(block_table.len(), context));
+        let blocks = context.div_ceil(BLOCK_TOKENS);
+        assert!(
+            blocks <= block_table.len(),
+            "a block table of {} for {context} tokens",
+            block_table.len()
+        );
+        let used = &block_table[..blocks];
         assert!(
             used.iter().all(|&block| (block as usize) < shape.blocks),
             "a block beyond the {} there are",
@@ -156,14 +161,6 @@ pub fn attention(
         rows.fill(true);
     }
     plan::run(pool, cache, queries, sequences, options, (out.shared(), out.stride()));
-}
-
-#[expect(
-    clippy::panic,
-    reason = "the documented assertion of `attention`, in a place that needs a value"
-)]
-fn panic_short<T>(blocks: usize, context: usize) -> T {
-    panic!("a block table of {blocks} for {context} tokens")
 }
 
 #[cfg(test)]

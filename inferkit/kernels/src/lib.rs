@@ -16,25 +16,25 @@
 //! **Invariant:** a result depends on its inputs and on the [`Isa`] only: never on the number of threads, on how rows
 //! are batched, or on how often a kernel was called before.
 
-#![allow(
+#![expect(
     unsafe_code,
     reason = "SIMD intrinsics and shared output buffers; the workspace keeps them in this crate"
 )]
-#![allow(
+#![expect(
     unsafe_op_in_unsafe_fn,
     clippy::inline_always,
     clippy::cast_ptr_alignment,
     reason = "a vector kernel is one unsafe operation after another: its contract stands once, in the doc of its module; \
               generic kernels reach their instructions only when they are inlined; loads are unaligned unless they say so"
 )]
-#![allow(
+#![expect(
     clippy::doc_markdown,
     clippy::needless_range_loop,
     clippy::float_cmp,
     reason = "formats and instructions are written as their makers write them; loops over registers have constant bounds; \
               comparisons of floats mean their bits"
 )]
-#![allow(
+#![expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,

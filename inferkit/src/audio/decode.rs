@@ -20,6 +20,7 @@ use super::codec::Decoder;
 use super::edit_list;
 use super::fault;
 use super::sink::Sink;
+use super::source::Gauge;
 use super::source::ReadFault;
 use super::source::Source;
 use crate::error::Error;
@@ -34,7 +35,8 @@ const MAX_METADATA_BYTES: usize = 1 << 20;
 ///
 /// The kind is found in the content. Damaged packets are left out, and a file that ends early gives what is there.
 /// Memory grows with what was decoded (64 KB a second), whatever the file claims of itself. The thread is busy for
-/// about a second per ten minutes of sound; `job` stops it within a packet and is told the bytes read.
+/// about a second per ten minutes of sound; `job` stops it within a packet and is told how far the file is read, which
+/// never falls.
 ///
 /// # Errors
 /// [`Error::InvalidRequest`] with the code `invalid_audio` for what is no recording or holds values that are no
@@ -70,17 +72,19 @@ pub fn decode_by<const N: usize>(
     if source.length_bytes() == 0 {
         return Err(fault::empty());
     }
-    let read_fault = source.fault();
+    let (read_fault, gauge) = (source.fault(), source.gauge());
     let length_bytes = source.length_bytes();
     let edit = edit_list::read(&mut source, length_bytes);
     source.rewind().map_err(unreadable)?;
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
     let sink = Sink::new(options, &filters, edit);
-    let decoded = contain(|| decode_stream(stream, sink, job, &read_fault), broken);
+    let decoded = contain(|| decode_stream(stream, sink, job, (&read_fault, &gauge)), broken);
     // Both look like damage of the file from above.
     job.check()?;
     read_fault.check()?;
-    let recordings = decoded?.try_into();
+    let decoded = decoded?;
+    gauge.end();
+    let recordings = decoded.try_into();
     recordings.map_err(|_| Error::internal("a decoded recording is missing one of its filters"))
 }
 
@@ -99,7 +103,7 @@ fn decode_stream(
     stream: MediaSourceStream<'static>,
     mut sink: Sink<'_>,
     job: &Job,
-    read_fault: &ReadFault,
+    (read_fault, gauge): (&ReadFault, &Gauge),
 ) -> Result<Vec<Recording>> {
     let limits = MetadataOptions::default()
         .limit_tag_bytes(Limit::Maximum(MAX_METADATA_BYTES))
@@ -107,6 +111,7 @@ fn decode_stream(
     let mut reader = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), limits)
         .map_err(|cause| fault::unknown(&cause))?;
+    gauge.begin();
     let mut last_fault = None;
     // A file may hold several recordings one after the other, each with its own headers (chained Ogg).
     loop {

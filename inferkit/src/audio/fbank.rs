@@ -191,7 +191,7 @@ fn triangles(mel_bins: usize) -> Arc<[Triangle]> {
         .collect()
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "tables are made in f64 and kept in f32")]
+#[expect(clippy::cast_possible_truncation, reason = "tables are made in f64 and kept in f32")]
 fn narrow(x: f64) -> f32 {
     x as f32
 }

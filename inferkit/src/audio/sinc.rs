@@ -132,7 +132,7 @@ fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     }
 }
 
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a small whole number"
@@ -141,7 +141,7 @@ fn whole(x: f64) -> usize {
     x as usize
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "taps are made in f64 and kept in f32")]
+#[expect(clippy::cast_possible_truncation, reason = "taps are made in f64 and kept in f32")]
 fn narrow(x: f64) -> f32 {
     x as f32
 }

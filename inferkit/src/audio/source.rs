@@ -1,4 +1,4 @@
-//! The bytes of a recording as the container readers take them: counted, watched and stopped on request.
+//! The bytes of a recording as the container readers take them: watched, stopped on request, and counted once sound is read.
 
 use std::io::Error as IoError;
 use std::io::Read;
@@ -8,6 +8,8 @@ use std::io::SeekFrom;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use symphonia::core::io::MediaSource;
 
@@ -40,13 +42,41 @@ impl ReadFault {
     }
 }
 
+/// Tells a job how far a recording is read.
+///
+/// Until the sound begins, a reader looks for headers and tables all over the file, and that is no progress.
+#[derive(Debug, Clone)]
+pub(super) struct Gauge {
+    job: Job,
+    length_bytes: u64,
+    is_on: Arc<AtomicBool>,
+}
+
+impl Gauge {
+    /// What is read from here on is sound.
+    pub(super) fn begin(&self) {
+        self.is_on.store(true, Ordering::Relaxed);
+    }
+
+    /// All that is to be read was read.
+    pub(super) fn end(&self) {
+        self.tell(self.length_bytes);
+    }
+
+    fn tell(&self, done_bytes: u64) {
+        let progress = Progress::phase("decoding").with_bytes(done_bytes, Some(self.length_bytes));
+        self.job.report(progress);
+    }
+}
+
 /// A recording's bytes.
 pub(super) struct Source<S> {
     inner: S,
-    length_bytes: u64,
     position_bytes: u64,
+    /// Sound of several tracks may lie one part here, one there.
+    furthest_bytes: u64,
     fault: ReadFault,
-    job: Job,
+    gauge: Gauge,
 }
 
 impl<S: Read + Seek> Source<S> {
@@ -59,15 +89,24 @@ impl<S: Read + Seek> Source<S> {
         inner.seek(SeekFrom::Start(0))?;
         Ok(Self {
             inner,
-            length_bytes,
             position_bytes: 0,
+            furthest_bytes: 0,
             fault: ReadFault::default(),
-            job,
+            gauge: Gauge {
+                job,
+                length_bytes,
+                is_on: Arc::default(),
+            },
         })
     }
 
     pub(super) const fn length_bytes(&self) -> u64 {
-        self.length_bytes
+        self.gauge.length_bytes
+    }
+
+    /// What tells how far it is read, after the source is given away.
+    pub(super) fn gauge(&self) -> Gauge {
+        self.gauge.clone()
     }
 
     /// Where failures of reading can be asked for after the source is given away.
@@ -78,13 +117,15 @@ impl<S: Read + Seek> Source<S> {
 
 impl<S: Read> Read for Source<S> {
     fn read(&mut self, bytes: &mut [u8]) -> IoResult<usize> {
-        if self.job.is_cancelled() {
+        if self.gauge.job.is_cancelled() {
             return Err(IoError::other("cancelled"));
         }
         let count = self.inner.read(bytes).inspect_err(|fault| self.fault.note(fault))?;
         self.position_bytes = self.position_bytes.saturating_add(count as u64);
-        self.job
-            .report(Progress::phase("decoding").with_bytes(self.position_bytes, Some(self.length_bytes)));
+        if self.gauge.is_on.load(Ordering::Relaxed) && self.position_bytes > self.furthest_bytes {
+            self.furthest_bytes = self.position_bytes;
+            self.gauge.tell(self.position_bytes);
+        }
         Ok(count)
     }
 }
@@ -103,6 +144,6 @@ impl<S: Read + Seek + Send + Sync> MediaSource for Source<S> {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.length_bytes)
+        Some(self.gauge.length_bytes)
     }
 }

@@ -95,7 +95,7 @@ impl Aggregation {
 }
 
 /// The sum in f64, rounded to f32: what numpy does when it adds to an f32 array in place.
-#[allow(clippy::cast_possible_truncation, reason = "the rounding is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "the rounding is meant")]
 fn add(sum: f32, value: f64) -> f32 {
     (f64::from(sum) + value) as f32
 }

@@ -19,7 +19,7 @@ pub(crate) fn speaker_count(active: &Windows<bool>, layout: Layout) -> Vec<usize
         aggregation.push(window, counts.iter().map(<[f32; 1]>::as_slice));
     }
     let mean = aggregation.mean(0.0);
-    #[allow(
+    #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "small whole numbers"

@@ -30,7 +30,7 @@ impl Grid {
     pub(crate) fn closest(&self, seconds: f64) -> usize {
         let index = ((seconds - 0.5 * self.duration_seconds) / self.step_seconds).round_ties_even();
         // A float turns into the nearest integer of the type; negative ones into 0.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         {
             index as usize
         }

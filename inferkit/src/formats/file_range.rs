@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(part.bytes(), b"234567");
         assert_eq!(part.part(1..3).unwrap().bytes(), b"34");
         assert!(part.part(1..7).is_none() && part.part(usize::MAX..usize::MAX).is_none());
-        #[allow(clippy::reversed_empty_ranges, reason = "what a damaged directory may say")]
+        #[expect(clippy::reversed_empty_ranges, reason = "what a damaged directory may say")]
         let reversed = part.part(3..1);
         assert!(reversed.is_none());
     }

@@ -101,7 +101,7 @@ impl MappedFile {
     }
 }
 
-#[allow(
+#[expect(
     unsafe_code,
     reason = "mapping a file has no safe form: the type system cannot see who else writes to it"
 )]
@@ -115,7 +115,7 @@ fn map_read_only(file: &File) -> io::Result<Mmap> {
 }
 
 #[cfg(unix)]
-#[allow(
+#[expect(
     unsafe_code,
     reason = "this advice is unsafe in general: on memory that is not of a file it erases"
 )]

@@ -114,7 +114,7 @@ fn times(cue: &Cue, point: char) -> (String, String) {
 }
 
 /// Whole milliseconds; 0 for what is negative or no number.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
 fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
 }

@@ -111,7 +111,7 @@ impl BatchNorm {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
 fn narrow(x: f64) -> f32 {
     x as f32
 }

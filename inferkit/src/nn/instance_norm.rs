@@ -113,7 +113,7 @@ impl InstanceNorm {
     }
 
     /// One window, `[t, c]`.
-    #[allow(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
     fn normalize(&self, window: &mut [f32]) {
         let channels = self.weight.len();
         let frames = (window.len() / channels) as f64;

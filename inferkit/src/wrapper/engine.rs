@@ -24,3 +24,4 @@ pub(crate) use stream::EventStream;
 pub(crate) use stream::Outlet;
 pub(crate) use thread::EngineThread;
 pub(crate) use thread::Turns;
+pub(crate) use thread::unloaded;

@@ -1,14 +1,18 @@
 //! The rules of the house that a search of the text can hold: who may use whom, how long a file may be,
-//! what does not belong in the library.
+//! what does not belong in the library, what has to be shown.
 
 mod code;
 mod rules;
+mod shown;
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
 use self::code::Source;
+
+/// The folders of the crates that are published.
+const CRATES: [&str; 3] = ["inferkit", "inferkit/kernels", "inferkit-server"];
 
 /// The repository.
 fn root() -> PathBuf {
@@ -36,19 +40,24 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 
 /// The crate's files that go into the product: those that only tests see are left out.
 fn production(crate_folder: &str) -> Vec<Source> {
+    let (production, _) = parted(crate_folder);
+    production.into_iter().map(|(source, _)| source).collect()
+}
+
+/// The crate's files that go into the product, with their text, and the text of those that only tests see.
+fn parted(crate_folder: &str) -> (Vec<(Source, String)>, Vec<String>) {
     let folder = root().join(crate_folder).join("src");
     let sources: Vec<_> = rust_files(&folder)
         .into_iter()
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
-            Source::new(path.strip_prefix(&folder).unwrap(), &text)
+            (Source::new(path.strip_prefix(&folder).unwrap(), &text), text)
         })
         .collect();
-    let of_tests: Vec<_> = sources.iter().flat_map(Source::test_modules).collect();
-    sources
-        .into_iter()
-        .filter(|source| !of_tests.iter().any(|module| source.is_in(module)))
-        .collect()
+    let of_tests: Vec<_> = sources.iter().flat_map(|(source, _)| source.test_modules()).collect();
+    let is_of_tests = |source: &Source| of_tests.iter().any(|module| source.is_in(module));
+    let (tests, production): (Vec<_>, Vec<_>) = sources.into_iter().partition(|(source, _)| is_of_tests(source));
+    (production, tests.into_iter().map(|(_, text)| text).collect())
 }
 
 fn assert_none(found: &[String], rule: &str) {
@@ -96,7 +105,7 @@ fn unsafe_code_stands_in_one_file_of_the_library_and_nowhere_in_the_server() {
 
 #[test]
 fn nothing_outside_tests_may_panic_by_intent() {
-    let found: Vec<_> = ["inferkit", "inferkit-server"]
+    let found: Vec<_> = CRATES
         .iter()
         .flat_map(|folder| production(folder))
         // What a fuzzer looks for is a panic.
@@ -104,4 +113,46 @@ fn nothing_outside_tests_may_panic_by_intent() {
         .flat_map(|source| rules::words(&source, rules::PANICS))
         .collect();
     assert_none(&found, "return an error that names the broken invariant");
+}
+
+#[test]
+fn each_public_error_is_constructed_in_some_test() {
+    let mut tests = Vec::new();
+    let mut variants = Vec::new();
+    for folder in CRATES {
+        let (production, of_tests) = parted(folder);
+        for (source, text) in &production {
+            variants.extend(shown::error_variants(&source.path, text));
+            tests.push(shown::tests_of(text).to_owned());
+        }
+        tests.extend(of_tests);
+        let integration = rust_files(&root().join(folder).join("tests"));
+        tests.extend(integration.iter().map(|path| fs::read_to_string(path).unwrap()));
+    }
+    assert!(variants.len() > 40, "the errors were not found: {variants:?}");
+    let tests = tests.concat();
+    let missing: Vec<_> = variants
+        .into_iter()
+        .filter(|variant| !variant.is_in(&tests))
+        .map(|variant| variant.name)
+        .collect();
+    assert_none(&missing, "write a test that provokes them and reads what they say");
+}
+
+#[test]
+fn each_example_is_listed_in_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let files = fs::read_dir(root().join("examples")).unwrap();
+    let names = files.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let is_example = path.extension().is_some_and(|extension| extension == "rs");
+        is_example.then(|| path.file_stem().unwrap().to_string_lossy().into_owned())
+    });
+    let names: Vec<_> = names.collect();
+    assert!(names.len() >= 3, "the examples were not found: {names:?}");
+    let missing: Vec<_> = names
+        .into_iter()
+        .filter(|name| !readme.contains(&format!("\n| `{name}` |")))
+        .collect();
+    assert_none(&missing, "add a line to the table of examples in README.md");
 }

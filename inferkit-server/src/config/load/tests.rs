@@ -167,12 +167,38 @@ fn values_that_cannot_be_are_told_with_what_can() {
         ),
         ("[storage]\nhub_endpoint = \"huggingface.co\"\n", "https://"),
         ("[log]\nlevel = \"inferkit=loud\"\n", "log.level"),
+        (
+            "[limits]\nmax_audio_memory = \"1023KiB\"\n",
+            "limits.max_audio_memory is 1047552; give a size of 1MiB or more",
+        ),
     ];
     for (file, expected) in cases {
         let error = error(file, &[]);
         assert!(error.contains(expected), "{file}: {error}");
         assert!(!error.contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn each_fault_is_of_its_kind_and_names_its_place() {
+    let fault = |file: &str| read(file, &[]).unwrap_err();
+    assert!(matches!(fault("[server\n"), ConfigError::Syntax { place, .. } if place.ends_with("line 1")));
+    let unknown = fault("[server]\nbnid = \"x\"\n");
+    assert!(matches!(unknown, ConfigError::UnknownKey { key, .. } if key == "server.bnid"));
+    let value = fault("[server]\ndocs = \"yes\"\n");
+    assert!(matches!(value, ConfigError::Value { place, .. } if place.ends_with("line 2")));
+    let later = fault("[metrics]\npublic = true\n");
+    assert!(matches!(later, ConfigError::NotInThisVersion { key, .. } if key == "metrics.public"));
+    let combined = fault("[models.x]\nfamily = \"qwen\"\n");
+    assert!(matches!(combined, ConfigError::Combination(text) if text.contains("models.x.source")));
+
+    let missing = Sources {
+        named_file: Some(PathBuf::from("nowhere.toml")),
+        ..Sources::default()
+    };
+    let unreadable = load(&missing).unwrap_err();
+    assert!(unreadable.to_string().starts_with("nowhere.toml: "), "{unreadable}");
+    assert!(matches!(unreadable, ConfigError::Unreadable { .. }));
 }
 
 #[test]

@@ -30,7 +30,10 @@ pub(crate) struct Room {
 }
 
 impl RecordingMemory {
-    /// Memory of that many bytes, at least one MiB.
+    /// The least that a configuration may ask for.
+    pub(crate) const LEAST_BYTES: u64 = UNIT_BYTES;
+
+    /// Memory of that many bytes, rounded down to whole MiB.
     pub(crate) fn new(bytes: u64) -> Self {
         let most = Semaphore::MAX_PERMITS.min(u32::MAX as usize) as u64;
         let units = (bytes / UNIT_BYTES).clamp(1, most);

@@ -52,7 +52,15 @@ struct Planned<'a> {
 }
 
 /// Computes all jobs in one region. Outputs of different jobs, or of different rows of one, must not overlap.
+///
+/// # Panics
+/// When `prepared` was not made for the weights of `jobs`.
 pub(super) fn run(pool: &Pool, prepared: &Prepared<'_>, jobs: &[Job<'_>]) {
+    let mut weights = jobs.iter().flat_map(|job| std::iter::once(job.weight).chain(job.up));
+    assert!(
+        prepared.int8.is_some() || weights.all(|weight| !weight.layout().is_quantized()),
+        "activations in the form that quantized weights are multiplied with"
+    );
     let panels: usize = jobs.iter().map(|job| job.weight.panels()).sum();
     let mut units = 0;
     let plan: Vec<Planned<'_>> = jobs
@@ -270,21 +278,23 @@ struct Method {
 }
 
 fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
-    let (form, kernel, slice): (Form, Kernel, usize) = match (kind, prepared.rounded, prepared.int8) {
-        (Kind::Bf16, Some(rounded), _) => (rounded, rounded_kernel(prepared.isa), 1024),
-        (Kind::F32, ..) => (prepared.plain, float::f32_block, 512),
-        (Kind::F16, ..) => (prepared.plain, float::f16_block, 512),
-        (Kind::Bf16, None, _) => (prepared.plain, float::bf16_block, 512),
-        (Kind::Q8, _, Some(int8)) => (int8, int8::half_block, 1024),
-        (Kind::Q8Min, _, Some(int8)) => (int8, int8::half_min_block, 1024),
-        (Kind::Q4, _, Some(int8)) if is_decoded => (int8, int8::half_block, 512),
-        (Kind::Q4, _, Some(int8)) => (int8, nibbles::short_block, 1024),
-        (Kind::Q4Min, _, Some(int8)) if is_decoded => (int8, int8::half_min_block, 512),
-        (Kind::Q4Min, _, Some(int8)) => (int8, nibbles::short_min_block, 1024),
-        (Kind::Q4K, _, Some(int8)) if !is_decoded => (int8, nibbles::long_block, 1024),
-        (Kind::Q4K | Kind::Q5K, _, Some(int8)) => (int8, int8::full_min_block, 512),
-        (Kind::Q6K, _, Some(int8)) => (int8, int8::full_twice_block, 512),
-        (_, _, None) => unreachable!("activations were prepared for the weights of the list"),
+    let plain = prepared.plain;
+    // There wherever a weight is quantized, which `run` has made sure of.
+    let quantized = prepared.int8.unwrap_or(plain);
+    let (form, kernel, slice): (Form, Kernel, usize) = match (kind, prepared.rounded) {
+        (Kind::Bf16, Some(rounded)) => (rounded, rounded_kernel(prepared.isa), 1024),
+        (Kind::F32, _) => (plain, float::f32_block, 512),
+        (Kind::F16, _) => (plain, float::f16_block, 512),
+        (Kind::Bf16, None) => (plain, float::bf16_block, 512),
+        (Kind::Q8, _) => (quantized, int8::half_block, 1024),
+        (Kind::Q8Min, _) => (quantized, int8::half_min_block, 1024),
+        (Kind::Q4, _) if is_decoded => (quantized, int8::half_block, 512),
+        (Kind::Q4, _) => (quantized, nibbles::short_block, 1024),
+        (Kind::Q4Min, _) if is_decoded => (quantized, int8::half_min_block, 512),
+        (Kind::Q4Min, _) => (quantized, nibbles::short_min_block, 1024),
+        (Kind::Q4K, _) if !is_decoded => (quantized, nibbles::long_block, 1024),
+        (Kind::Q4K | Kind::Q5K, _) => (quantized, int8::full_min_block, 512),
+        (Kind::Q6K, _) => (quantized, int8::full_twice_block, 512),
     };
     Method { form, kernel, slice }
 }

@@ -1,6 +1,9 @@
 //! Eight lanes with AVX2, FMA and F16C.
 
-#![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics carry their origin in their names; the lint is silent in tests"
+)]
 
 use std::arch::x86_64::*;
 

@@ -1,6 +1,9 @@
 //! Sixteen lanes with AVX-512 F, BW, VL and DQ.
 
-#![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics carry their origin in their names; the lint is silent in tests"
+)]
 
 use std::arch::x86_64::*;
 

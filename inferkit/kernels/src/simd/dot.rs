@@ -11,7 +11,10 @@
 //!
 //! The sum of 32 products fits 32 bits many times over, so every form is exact and all give the same integer.
 
-#![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics carry their origin in their names; the lint is silent in tests"
+)]
 
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -49,12 +52,28 @@ pub(crate) trait Dot: Copy {
     );
 
     /// The same for all 32 k, with weights in the nibbles at `packed`: the first half of the stream is in the low ones. Weights are
-    /// 0 to 15, nothing added. Only where [`NIBBLE_ROWS`](Self::NIBBLE_ROWS) is not zero.
+    /// 0 to 15, nothing added. Pays where [`NIBBLE_ROWS`](Self::NIBBLE_ROWS) is not zero; elsewhere nibbles are written out as
+    /// bytes.
+    #[inline(always)]
     unsafe fn add_nibble_products<const R: usize>(
         sums: &mut [[<Self::V as Simd>::I; 2]; R],
         rows: &[*const u8; R],
         packed: *const u8,
-    );
+    ) {
+        const {
+            assert!(
+                Self::V::LANES <= 16,
+                "a stream is as long as two vectors for each of 32 k"
+            );
+        };
+        let mut stream = [0_u8; 32 * 2 * 16];
+        let (low, high) = stream.split_at_mut(16 * 2 * Self::V::LANES);
+        for (at, (low, high)) in low.iter_mut().zip(high).enumerate() {
+            let byte = *packed.add(at);
+            (*low, *high) = (byte & 15, byte >> 4);
+        }
+        Self::add_products(sums, rows, 0..32 * 4 / Self::GROUP, stream.as_ptr());
+    }
 }
 
 /// A way in which each lane multiplies consecutive k of its own column.

@@ -1,6 +1,9 @@
 //! Eight lanes with NEON: two registers of four.
 
-#![allow(clippy::wildcard_imports, reason = "intrinsics carry their origin in their names")]
+#![allow(
+    clippy::wildcard_imports,
+    reason = "intrinsics carry their origin in their names; the lint is silent in tests"
+)]
 
 use std::arch::aarch64::*;
 use std::arch::asm;

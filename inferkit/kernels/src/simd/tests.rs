@@ -1,5 +1,7 @@
+use std::ops::Range;
+
 use super::math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
-use super::{Lanes8, Simd, float_tiers};
+use super::{Dot, Lanes8, PortableDot, Simd, float_tiers};
 use crate::Isa;
 use crate::testing::cut;
 
@@ -299,4 +301,39 @@ fn a_head_leaves_the_rest_of_memory_alone() {
             assert_eq!(to[..], expected[..], "{}", isa.tier());
         }
     }
+}
+
+/// A way to multiply that has none for nibbles.
+#[derive(Clone, Copy)]
+struct WholeBytes;
+
+impl Dot for WholeBytes {
+    type V = Lanes8;
+    const GROUP: usize = <PortableDot as Dot>::GROUP;
+    const NIBBLE_ROWS: usize = 0;
+
+    unsafe fn add_products<const R: usize>(
+        sums: &mut [[[i32; 8]; 2]; R],
+        rows: &[*const u8; R],
+        bytes: Range<usize>,
+        quants: *const u8,
+    ) {
+        PortableDot::add_products(sums, rows, bytes, quants);
+    }
+}
+
+#[test]
+fn nibbles_that_are_written_out_as_bytes_give_the_same_sums() {
+    let packed: [u8; 16 * 2 * 8] = std::array::from_fn(|at| (at * 37 + 11) as u8);
+    let rows: [[u8; 32]; 2] = std::array::from_fn(|row| std::array::from_fn(|at| (at * 29 + row * 7) as u8));
+    let rows = rows.each_ref().map(|row| row.as_ptr());
+    let mut expected = [[[3; 8], [-5; 8]]; 2];
+    let mut found = expected;
+    // SAFETY: each row has a block of 32 activations, and there are nibbles for as many k of two vectors of columns.
+    unsafe {
+        PortableDot::add_nibble_products(&mut expected, &rows, packed.as_ptr());
+        WholeBytes::add_nibble_products(&mut found, &rows, packed.as_ptr());
+    }
+    assert_eq!(found, expected);
+    assert!(found[0] != found[1] && found[0][0] != [3; 8], "something was added");
 }

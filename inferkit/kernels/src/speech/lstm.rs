@@ -91,6 +91,38 @@ impl Lstm {
         out: &mut [f32],
         out_width: usize,
     ) {
+        let (batch, steps) = self.check(projected, state, out, out_width);
+        let _flush = FlushDenormals::new();
+        let mut order = (0..steps).map(|number| match direction {
+            Direction::Forward => number,
+            Direction::Backward => steps - 1 - number,
+        });
+        if !batch::fits(&self.recurrent) {
+            return self.take_plain_steps(projected, state, &mut order, out, out_width);
+        }
+        let mut all = single::Steps {
+            recurrent: &self.recurrent,
+            gates: projected.as_mut_ptr(),
+            hidden: &mut state.hidden,
+            cell: &mut state.cell,
+            out: out.as_mut_ptr(),
+            out_width,
+        };
+        let isa = self.recurrent.isa();
+        // SAFETY: `projected` holds four gates of `hidden` values for each step and sequence, and `out` a row of as many; both
+        // were checked above. The weight has four rows for each hidden value, in whole panels, or groups of panels for a
+        // single sequence. Its ISA exists.
+        unsafe {
+            if batch == 1 && single::fits(&self.recurrent) {
+                single::take_steps(isa, &mut all, &mut order);
+            } else {
+                batch::take_steps(isa, &mut all, &mut order);
+            }
+        }
+    }
+
+    /// Sequences and steps, after the shapes of [`run`](Self::run) have been compared.
+    fn check(&self, projected: &[f32], state: &LstmState, out: &[f32], out_width: usize) -> (usize, usize) {
         let hidden = self.hidden();
         let batch = state.hidden.len() / hidden;
         assert!(
@@ -116,37 +148,24 @@ impl Lstm {
             "{} values for rows of {hidden}, {out_width} apart",
             out.len()
         );
-        let _flush = FlushDenormals::new();
-        let order = |number: usize| match direction {
-            Direction::Forward => number,
-            Direction::Backward => steps - 1 - number,
-        };
-        if batch::fits(&self.recurrent) {
-            let mut all = single::Steps {
-                recurrent: &self.recurrent,
-                gates: projected.as_mut_ptr(),
-                hidden: &mut state.hidden,
-                cell: &mut state.cell,
-                out: out.as_mut_ptr(),
-                out_width,
-            };
-            let (isa, mut numbers) = (self.recurrent.isa(), (0..steps).map(order));
-            // SAFETY: `projected` holds four gates of `hidden` values for each step and sequence, and `out` a row of as many;
-            // both were checked above. The weight has four rows for each hidden value, in whole panels, or groups of panels
-            // for a single sequence. Its ISA exists.
-            unsafe {
-                if batch == 1 && single::fits(&self.recurrent) {
-                    single::take_steps(isa, &mut all, &mut numbers);
-                } else {
-                    batch::take_steps(isa, &mut all, &mut numbers);
-                }
-            }
-            return;
-        }
+        (batch, steps)
+    }
+
+    /// Steps of weights whose rows do not fill panels: products as everywhere, and gates row by row.
+    fn take_plain_steps(
+        &self,
+        projected: &mut [f32],
+        state: &mut LstmState,
+        order: &mut dyn Iterator<Item = usize>,
+        out: &mut [f32],
+        out_width: usize,
+    ) {
+        let hidden = self.hidden();
+        let batch = state.hidden.len() / hidden;
+        let step = batch * 4 * hidden;
         // One thread: a step is far shorter than it takes to wake a second.
         let alone = Pool::new(1);
-        for number in 0..steps {
-            let t = order(number);
+        for t in order {
             let gates = &mut projected[t * step..(t + 1) * step];
             let epilogue = crate::Epilogue::default().with_residual(crate::Residual::Output);
             let product = Product::new(&self.recurrent, RowsMut::new(gates, 4 * hidden)).with_epilogue(epilogue);

@@ -98,12 +98,15 @@ fn k_of_plain_numbers_may_be_odd() {
 #[test]
 fn a_shape_that_does_not_fit_the_bytes_is_an_error_that_says_what_to_do() {
     let error = |format, shape, bytes: &[u8]| pack(Isa::best(), format, shape, bytes).unwrap_err();
-    let text = error(Format::Q8_0, [2, 32], &[0; 67]).to_string();
+    let length = error(Format::Q8_0, [2, 32], &[0; 67]);
+    assert!(matches!(length, PackError::Length { found: 67, .. }), "{length:?}");
     assert_eq!(
-        text,
+        length.to_string(),
         "a Q8_0 weight of 2 x 32 takes 68 bytes, the file holds 67: it is damaged or not complete, download it again"
     );
-    let text = error(Format::Q4K, [2, 896], &[]).to_string();
+    let block = error(Format::Q4K, [2, 896], &[]);
+    assert!(matches!(block, PackError::Block { block: 256, .. }), "{block:?}");
+    let text = block.to_string();
     assert!(
         text.contains("896 values a row") && text.contains("not a multiple of 256"),
         "{text}"
@@ -117,6 +120,8 @@ fn a_shape_that_does_not_fit_the_bytes_is_an_error_that_says_what_to_do() {
         [1 << 40, 1 << 40],
     ] {
         let error = error(Format::F32, shape, &[]);
+        let [n, k] = shape;
+        assert_eq!(error, PackError::TooLarge { n, k });
         assert!(error.to_string().contains("address space"), "{error}");
     }
 }

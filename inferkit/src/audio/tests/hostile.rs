@@ -43,7 +43,7 @@ fn what_is_no_recording_is_refused_with_the_kinds_that_are_read() {
     ] {
         let (code, text) = refused(bytes);
         assert_eq!(code, "invalid_audio");
-        assert!(text.contains("send WAV") || text.contains("complete"), "{text}");
+        assert!(text.contains("WAV, AIFF, FLAC") || text.contains("complete"), "{text}");
     }
 }
 
@@ -254,6 +254,37 @@ fn the_job_is_told_how_far_the_file_is_read() {
     assert_eq!(
         (progress.phase, progress.done_bytes, progress.total_bytes),
         ("decoding", length, Some(length))
+    );
+}
+
+/// A file that writes down how far the job is each time it is read.
+struct Noting(Cursor<Vec<u8>>, Job, Arc<Mutex<Vec<u64>>>);
+
+impl Read for Noting {
+    fn read(&mut self, bytes: &mut [u8]) -> IoResult<usize> {
+        self.2.lock().unwrap().push(self.1.progress().borrow().done_bytes);
+        self.0.read(bytes)
+    }
+}
+
+impl Seek for Noting {
+    fn seek(&mut self, to: SeekFrom) -> IoResult<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn the_job_never_goes_back_though_the_table_of_the_sound_stands_at_the_end() {
+    let file = golden("alac_44k1.m4a");
+    assert_eq!(file[80_904..80_908], *b"moov", "the table is behind the sound");
+    let (job, told) = (Job::new(), Arc::default());
+    let noting = Noting(Cursor::new(file), job.clone(), Arc::clone(&told));
+    decode(noting, &DecodeOptions::default(), &job).unwrap();
+    let told = told.lock().unwrap();
+    assert!(told.is_sorted(), "{told:?}");
+    assert!(
+        told.iter().any(|bytes| (1..80_000).contains(bytes)),
+        "it is told while sound is read: {told:?}"
     );
 }
 

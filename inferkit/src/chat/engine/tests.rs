@@ -385,7 +385,7 @@ async fn dropping_an_engine_frees_the_runner_and_ends_what_is_in_progress() {
     }
     drop(engine);
     assert_eq!(is_freed.try_recv(), Ok(()), "the runner is gone once the engine is");
-    assert_eq!(reader.read_all().await.error().code(), "cancelled");
+    assert_eq!(reader.read_all().await.error().code(), "model_not_loaded");
 }
 
 #[tokio::test]

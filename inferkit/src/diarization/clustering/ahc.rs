@@ -73,7 +73,7 @@ impl Agglomerative {
 
     /// Vectors that make a cluster large: fewer than `min_cluster_size` in short recordings.
     fn large(&self, n: usize) -> usize {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of n")]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of n")]
         let share = (GREATEST_SHARE * n as f64).round_ties_even() as usize;
         self.min_cluster_size.min(share.max(1))
     }

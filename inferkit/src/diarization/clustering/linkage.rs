@@ -133,7 +133,7 @@ impl<S: Space> Linkage<S> {
             }
             let y = self.neighbours[x];
             // A distance is compared with itself: equality is meant.
-            #[allow(clippy::float_cmp, reason = "the same number or another one")]
+            #[expect(clippy::float_cmp, reason = "the same number or another one")]
             if searched == Some(x) || self.space.distance(x, y) == distance {
                 return Ok(Pair { x, y, distance });
             }

@@ -264,7 +264,7 @@ fn centroids(posterior: &Posterior, vectors: &Matrix<f32>) -> Matrix<f64> {
     centroids
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "as precise as the embeddings")]
+#[expect(clippy::cast_possible_truncation, reason = "as precise as the embeddings")]
 fn narrow(value: f64) -> f32 {
     value as f32
 }

@@ -189,7 +189,7 @@ fn planes(windows: &[MaskedWindow], [frames, bins]: [usize; 2], into: &mut [f32]
 }
 
 /// Takes from each of `bins` columns its mean.
-#[allow(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
 fn centre(features: &mut [f32], bins: usize) {
     let frames = (features.len() / bins.max(1)).max(1) as f64;
     let mut mean = vec![0.0_f64; bins];

@@ -49,7 +49,7 @@ impl MaskRule {
 }
 
 /// For each of `to` positions the nearest of `from`, as PyTorch interpolates in mode "nearest": computed in f32.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the rounding down is meant"

@@ -9,7 +9,6 @@ use crate::diarization::clustering::SpeakerBounds;
 use crate::diarization::pipeline::Listener;
 use crate::error::Error;
 use crate::error::Result;
-use crate::error::UnavailableFault;
 use crate::panics::contain;
 use crate::task::DiarizationEvent;
 use crate::task::DiarizationRequest;
@@ -17,6 +16,7 @@ use crate::wrapper::engine::Order;
 use crate::wrapper::engine::Outlet;
 use crate::wrapper::engine::Queue;
 use crate::wrapper::engine::Turns;
+use crate::wrapper::engine::unloaded;
 
 /// A checked request.
 #[derive(Debug)]
@@ -90,8 +90,7 @@ impl Listener for Caller<'_> {
 
     fn check(&self) -> Result<()> {
         if self.queue.is_stopped() {
-            let message = "the model was unloaded while it worked; load it and try again";
-            return Err(Error::unavailable(UnavailableFault::ModelNotLoaded, message));
+            return Err(unloaded());
         }
         if self.outlet.is_closed() {
             return Err(Error::cancelled());

@@ -71,7 +71,7 @@ impl WindowPlan {
 }
 
 /// Halves go to the even number, as in the original's language.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "durations of models are small and positive"

@@ -291,7 +291,7 @@ fn filters(bank: &Layers<'_>) -> Result<Vec<f32>> {
     Ok(cosines)
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to what layers compute with")]
 fn narrow(x: f64) -> f32 {
     x as f32
 }

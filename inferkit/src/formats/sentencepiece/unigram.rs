@@ -83,7 +83,7 @@ fn improve(ways: &mut [Option<Way>], start: usize, length: usize, id: u32, score
         return;
     };
     if place.is_none_or(|way| score > f64::from(way.score)) {
-        #[allow(clippy::cast_possible_truncation, reason = "the original keeps sums as f32")]
+        #[expect(clippy::cast_possible_truncation, reason = "the original keeps sums as f32")]
         let score = score as f32;
         *place = Some(Way { start, id, score });
     }

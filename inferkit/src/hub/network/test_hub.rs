@@ -29,6 +29,8 @@ pub(super) enum Behaviour {
     BreakingOff,
     /// Sends other bytes than announced, always.
     Lying,
+    /// Lists each file with a byte more than it has.
+    Miscounting,
     /// Sends no byte of a body.
     Stalling,
     /// Sends whoever asks for a file to a store on another host, and names its content itself.
@@ -161,11 +163,10 @@ impl Site {
             return refuse(to, 404, "RevisionNotFound");
         }
         if path.starts_with("/api/models/owner/name/tree") {
+            let more = usize::from(self.behaviour == Behaviour::Miscounting);
             let entry = |(path, content): &(&str, Vec<u8>)| {
-                format!(
-                    r#"{{"type":"file","oid":"x","size":{},"path":"{path}"}}"#,
-                    content.len()
-                )
+                let size = content.len() + more;
+                format!(r#"{{"type":"file","oid":"x","size":{size},"path":"{path}"}}"#)
             };
             let entries: Vec<String> = self.files.iter().map(entry).collect();
             return json(to, &format!("[{}]", entries.join(",")));

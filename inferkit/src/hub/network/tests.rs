@@ -413,6 +413,17 @@ async fn a_stalled_body_is_given_up_and_a_lying_one_is_not_kept() {
 }
 
 #[tokio::test]
+async fn a_file_of_another_length_than_listed_is_refused_with_both_lengths() {
+    let error = fault(Behaviour::Miscounting, None).await;
+    assert_eq!(error.code(), "size_mismatch");
+    let text = error.to_string();
+    assert!(
+        text.contains("of owner/name has") && text.contains("were announced: try again"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn a_hub_that_is_not_there_is_a_matter_of_the_network() {
     let (site, folder) = (TestHub::start(Behaviour::Sound, FILES), tempfile::tempdir().unwrap());
     let hub = hub_at(folder.path(), &site);

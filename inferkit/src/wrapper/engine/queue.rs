@@ -1,4 +1,7 @@
-//! Who waits for an engine, first come first served.
+//! Who waits for an engine, first come first served, and for how long.
+//!
+//! Those who wait too long are told by a thread of the queue's own, which lives as long as somebody waits: callers may come
+//! from any runtime, with timers or without, and an engine has no time while it computes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,7 +38,7 @@ pub(crate) struct Queue<R, E> {
     line: Arc<Line>,
     longest_wait: Duration,
     state: Mutex<State<R, E>>,
-    /// Told when a request comes and when the engine is to end.
+    /// Told when a request comes, when the engine is to end, and when nobody waits any more.
     changed: Condvar,
 }
 
@@ -47,6 +50,8 @@ struct State<R, E> {
     is_stopped: bool,
     /// Whether nobody takes requests any more.
     is_over: bool,
+    /// Whether a thread looks after those who wait.
+    is_timed: bool,
 }
 
 #[derive(Debug)]
@@ -71,26 +76,17 @@ pub(crate) struct Order<R, E> {
 pub(super) struct Place {
     queue: Arc<dyn Leave>,
     ticket: u64,
-    /// When the wait is given up; `None` is never.
-    pub(super) deadline: Option<Instant>,
 }
 
 /// What a place needs of its queue, whatever that is made of.
 trait Leave: Send + Sync + std::fmt::Debug {
-    /// Takes the request out of the line; `None` if it is not there any more, else why it may be taken out as late.
-    fn leave(&self, ticket: u64) -> Option<Error>;
-}
-
-impl Place {
-    /// Leaves the line; returns what somebody who waited too long is told, `None` if the request was taken already.
-    pub(super) fn leave(&self) -> Option<Error> {
-        self.queue.leave(self.ticket)
-    }
+    /// Takes the request out of the line if it is still there.
+    fn leave(&self, ticket: u64);
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        drop(self.leave());
+        self.queue.leave(self.ticket);
     }
 }
 
@@ -102,6 +98,7 @@ impl<R, E> Queue<R, E> {
             next_ticket: 0,
             is_stopped: false,
             is_over: false,
+            is_timed: false,
         };
         Self {
             line: Arc::new(Line::new(limits.max_queued, limits.places)),
@@ -134,6 +131,7 @@ impl<R, E> Queue<R, E> {
         self.end_overdue(&mut state);
         let next = state.waiting.pop_front()?;
         self.line.start();
+        self.rest_if_nobody_waits(&state);
         Some(next.order)
     }
 
@@ -156,9 +154,33 @@ impl<R, E> Queue<R, E> {
             self.line.give_up();
             waiting.order.outlet.send(Err(error.clone()));
         }
+        self.rest_if_nobody_waits(&state);
     }
 
-    /// Tells those who wait too long, also where their caller does not look.
+    /// Lets the thread that looks after those who wait end.
+    fn rest_if_nobody_waits(&self, state: &State<R, E>) {
+        if state.is_timed && state.waiting.is_empty() {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Tells those who wait too long, at their time, for as long as somebody waits.
+    fn keep_time(&self) {
+        let mut state = self.state();
+        loop {
+            self.end_overdue(&mut state);
+            // All wait equally long, so that who came first is late first.
+            let Some(deadline) = state.waiting.front().and_then(|first| first.deadline) else {
+                state.is_timed = false;
+                return;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let woken = self.changed.wait_timeout(state, left);
+            (state, _) = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Tells those who have waited too long.
     fn end_overdue(&self, state: &mut State<R, E>) {
         let now = Instant::now();
         state.waiting.retain(|waiting| {
@@ -204,7 +226,6 @@ where
         let place = Place {
             queue: Arc::<Self>::clone(self),
             ticket,
-            deadline,
         };
         let (outlet, stream) = outlet(place, Arc::clone(&self.line));
         state.waiting.push_back(Waiting {
@@ -212,6 +233,12 @@ where
             deadline,
             order: Order { request, outlet },
         });
+        if deadline.is_some() && !state.is_timed {
+            let queue = Arc::clone(self);
+            let thread = std::thread::Builder::new().name("inferkit-line".to_owned());
+            // Without a thread, the engine tells those who are late when it next takes somebody.
+            state.is_timed = thread.spawn(move || queue.keep_time()).is_ok();
+        }
         drop(state);
         self.changed.notify_all();
         Ok(stream)
@@ -223,15 +250,17 @@ where
     R: std::fmt::Debug + Send,
     E: Event + std::fmt::Debug,
 {
-    fn leave(&self, ticket: u64) -> Option<Error> {
+    fn leave(&self, ticket: u64) {
         let mut state = self.state();
-        let position = state.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
-        let left = state.waiting.remove(position)?;
+        let position = state.waiting.iter().position(|waiting| waiting.ticket == ticket);
+        let Some(left) = position.and_then(|position| state.waiting.remove(position)) else {
+            return;
+        };
         self.line.give_up();
+        self.rest_if_nobody_waits(&state);
         drop(state);
         // Outside of the lock: a recording may be large.
         drop(left);
-        Some(self.late())
     }
 }
 

@@ -4,7 +4,6 @@
 //! already, so that the thread never has to wait for a reader. Where answers are long beside what was asked, as in a
 //! conversation, a bounded way of the family's own is needed.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
@@ -12,7 +11,6 @@ use std::task::Poll;
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
-use tokio::time::Sleep;
 
 use super::line::Line;
 use super::queue::Place;
@@ -47,10 +45,9 @@ pub(crate) struct Outlet<E>(mpsc::UnboundedSender<Result<E>>);
 #[derive(Debug)]
 pub(crate) struct EventStream<E> {
     events: mpsc::UnboundedReceiver<Result<E>>,
-    /// Until the wait can no longer be too long.
-    place: Option<Place>,
-    timer: Option<Pin<Box<Sleep>>>,
     is_over: bool,
+    /// Leaves the line when it is dropped.
+    _place: Place,
     line: Arc<Line>,
 }
 
@@ -59,9 +56,8 @@ pub(super) fn outlet<E>(place: Place, line: Arc<Line>) -> (Outlet<E>, EventStrea
     let (sender, events) = mpsc::unbounded_channel();
     let stream = EventStream {
         events,
-        place: Some(place),
-        timer: None,
         is_over: false,
+        _place: place,
         line,
     };
     (Outlet(sender), stream)
@@ -80,36 +76,6 @@ impl<E> Outlet<E> {
     }
 }
 
-impl<E: Event> EventStream<E> {
-    /// Gives the place in line up once its time is over; pending if the request is at work or may still wait.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<E>>> {
-        let Some(place) = &self.place else {
-            return Poll::Pending;
-        };
-        if self.timer.is_none() && tokio::runtime::Handle::try_current().is_ok() {
-            let deadline = place.deadline.map(tokio::time::Instant::from_std);
-            self.timer = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        }
-        let Some(timer) = &mut self.timer else {
-            // Without a clock the queue tells the caller, when the engine next looks into it.
-            return Poll::Pending;
-        };
-        if timer.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        let late = place.leave();
-        (self.place, self.timer) = (None, None);
-        match late {
-            Some(late) => {
-                self.is_over = true;
-                Poll::Ready(Some(Err(late)))
-            }
-            // It was taken in time, and its events will come.
-            None => Poll::Pending,
-        }
-    }
-}
-
 impl<E: Event> Stream for EventStream<E> {
     type Item = Result<E>;
 
@@ -118,7 +84,7 @@ impl<E: Event> Stream for EventStream<E> {
             return Poll::Ready(None);
         }
         let Poll::Ready(event) = self.events.poll_recv(context) else {
-            return self.poll_patience(context);
+            return Poll::Pending;
         };
         // The engine's thread went away in the middle of the answer.
         let event = event.unwrap_or_else(|| {

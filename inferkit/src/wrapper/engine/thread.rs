@@ -109,6 +109,12 @@ impl Drop for EngineThread {
     }
 }
 
+/// What a caller is told whose engine was let go of while it waited or was answered.
+pub(crate) fn unloaded() -> Error {
+    let message = "the model was unloaded before the answer ended; load it and ask again";
+    Error::unavailable(UnavailableFault::ModelNotLoaded, message)
+}
+
 /// Takes turns until the owner lets go or one panics; then closes the line and ends what is left.
 fn take_turns(mut turns: impl Turns, line: &Line) {
     let ending = loop {
@@ -119,8 +125,7 @@ fn take_turns(mut turns: impl Turns, line: &Line) {
         }
     };
     let Some(text) = ending else {
-        let message = "the model was unloaded before the answer ended; ask again";
-        let end = Error::unavailable(UnavailableFault::Cancelled, message);
+        let end = unloaded();
         line.close(end.clone());
         return turns.end_all(&end);
     };
@@ -178,7 +183,7 @@ mod tests {
         drop(turn);
         drop(thread);
         assert!(ended.recv().unwrap().contains("was unloaded"));
-        assert_eq!(line.admit().unwrap_err().code(), "cancelled");
+        assert_eq!(line.admit().unwrap_err().code(), "model_not_loaded");
         assert!(line.health().failure().is_none(), "an unload is no failure");
     }
 

@@ -2,7 +2,7 @@
 
 /// A WAV file of 16 bits of `frames`, each a sample for every channel.
 pub(crate) fn wav<const CHANNELS: usize>(rate: u32, frames: &[[f32; CHANNELS]]) -> Vec<u8> {
-    #[allow(clippy::cast_possible_truncation, reason = "samples lie within −1..=1")]
+    #[expect(clippy::cast_possible_truncation, reason = "samples lie within −1..=1")]
     let data: Vec<u8> = frames
         .as_flattened()
         .iter()
@@ -28,14 +28,14 @@ pub(crate) fn at_rate(rate: u32, samples: &[f32]) -> Vec<f32> {
     let step = 16_000.0 / f64::from(rate);
     let count = (samples.len() as f64 / step).floor();
     let sample = |place: f64| {
-        #[allow(
+        #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a place in the slice"
         )]
         let before = place.floor() as usize;
         let [left, right] = [before, before + 1].map(|at| samples.get(at).copied().unwrap_or(0.0));
-        #[allow(clippy::cast_possible_truncation, reason = "a share of one")]
+        #[expect(clippy::cast_possible_truncation, reason = "a share of one")]
         let share = place.fract() as f32;
         left + (right - left) * share
     };

@@ -47,6 +47,8 @@ use crate::routes::audio::pick;
 use crate::sse::Sse;
 
 pub(crate) use self::answer::verbose_json;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::request::fuzzing;
 
 /// `/v1/audio/transcriptions` and `/v1/audio/translations`.
 pub struct AudioApi(pub(crate) Arc<App>);

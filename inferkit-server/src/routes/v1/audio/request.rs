@@ -185,6 +185,26 @@ fn check_chunking(fields: &mut Fields) -> Result<(), ApiError> {
     Err(ApiError::invalid_value(NAME, message))
 }
 
+/// What the fuzzer calls: the fields of a form as both routes take them.
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing {
+    use super::ApiError;
+    use super::Fields;
+    use super::Wanted;
+
+    /// The names that `/v1/audio/transcriptions` leaves over.
+    pub(crate) fn transcription(mut fields: Fields) -> Result<Vec<String>, ApiError> {
+        Wanted::transcription(&mut fields)?;
+        Ok(fields.unknown())
+    }
+
+    /// The names that `/v1/audio/translations` leaves over.
+    pub(crate) fn translation(mut fields: Fields) -> Result<Vec<String>, ApiError> {
+        Wanted::translation(&mut fields)?;
+        Ok(fields.unknown())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

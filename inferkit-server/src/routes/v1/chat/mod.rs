@@ -102,3 +102,19 @@ impl ChatApi {
         ))))
     }
 }
+
+/// What the fuzzer calls: a body on its way to the library.
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing {
+    use super::ApiError;
+    use super::ChatCompletionRequest;
+    use super::convert;
+    use crate::body::decoded;
+
+    /// The names that were skipped.
+    pub(crate) fn completion(body: &[u8]) -> Result<Vec<String>, ApiError> {
+        let (body, unknown) = decoded::<ChatCompletionRequest>(body)?;
+        convert(body)?;
+        Ok(unknown)
+    }
+}

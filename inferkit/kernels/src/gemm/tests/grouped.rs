@@ -88,31 +88,36 @@ fn a_mixture_is_the_weighted_sum_of_its_experts_bit_for_bit() {
                     isa.tier()
                 );
             }
-            // The first row once more, by hand.
-            let mut order: Vec<usize> = (0..EXPERTS).collect();
-            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-            let mut best = order[..3].to_vec();
-            let total: f32 = best.iter().map(|&expert| logits[expert].exp()).sum();
-            best.sort_unstable();
-            let mut expected = vec![0.0_f32; 40];
-            for expert in best {
-                let mut hidden = vec![0.0; inner];
-                let pair = [&gate[expert], &up[expert]];
-                let (row, out) = (Rows::new(&a[..k], k), RowsMut::new(&mut hidden, inner));
-                gemm_gated(&Pool::new(1), row, Precision::F32, pair, Activation::Silu, out);
-                let out = product(&Pool::new(1), &hidden, Precision::F32, &down[expert]);
-                expected
-                    .iter_mut()
-                    .zip(out)
-                    .for_each(|(sum, x)| *sum += logits[expert].exp() / total * x);
-            }
-            for (found, expected) in all.iter().zip(&expected) {
-                assert!(
-                    (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
-                    "{found}, not {expected}"
-                );
-            }
+            assert_first_row(&all, inner, (&a[..k], &logits), [&gate, &up, &down]);
         }
+    }
+}
+
+/// Computes the first row of a mixture by hand, from the products of its best three experts.
+fn assert_first_row(all: &[f32], inner: usize, (a, logits): (&[f32], &[f32]), weights: [&[PackedWeight]; 3]) {
+    let [gate, up, down] = weights;
+    let mut order: Vec<usize> = (0..EXPERTS).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    let mut best = order[..3].to_vec();
+    let total: f32 = best.iter().map(|&expert| logits[expert].exp()).sum();
+    best.sort_unstable();
+    let mut expected = vec![0.0_f32; 40];
+    for expert in best {
+        let mut hidden = vec![0.0; inner];
+        let pair = [&gate[expert], &up[expert]];
+        let (row, out) = (Rows::new(a, a.len()), RowsMut::new(&mut hidden, inner));
+        gemm_gated(&Pool::new(1), row, Precision::F32, pair, Activation::Silu, out);
+        let out = product(&Pool::new(1), &hidden, Precision::F32, &down[expert]);
+        expected
+            .iter_mut()
+            .zip(out)
+            .for_each(|(sum, x)| *sum += logits[expert].exp() / total * x);
+    }
+    for (found, expected) in all.iter().zip(&expected) {
+        assert!(
+            (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+            "{found}, not {expected}"
+        );
     }
 }
 

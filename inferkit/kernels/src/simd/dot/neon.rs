@@ -138,10 +138,6 @@ impl Dot for MatrixNeon {
             }
         }
     }
-
-    unsafe fn add_nibble_products<const R: usize>(_: &mut [[[int32x4_t; 2]; 2]; R], _: &[*const u8; R], _: *const u8) {
-        unreachable!("signed weights are always decoded first");
-    }
 }
 
 /// The second row of a pair: the first again where there is none.

@@ -37,7 +37,7 @@ pub(super) struct Outputs<'a> {
 }
 
 /// `G · taps · Gᵀ`, row by row.
-#[allow(clippy::suboptimal_flops, reason = "sums as the paper writes them")]
+#[expect(clippy::suboptimal_flops, reason = "sums as the paper writes them")]
 pub(super) fn transform_weight(taps: &[f32; 9]) -> [f32; POSITIONS] {
     let line = |[a, b, c]: [f64; 3]| {
         let (even, odd) = (a + c, b);

@@ -29,14 +29,10 @@ fn golden_json(path: &str) -> Value {
 }
 
 /// The source of a golden's template: ours from the repository, a published one from where
-/// `scripts/fetch-templates.sh` puts it or from the folder beside the checkout.
+/// `scripts/fetch-templates.sh` puts it.
 fn source(name: &str) -> Option<String> {
     let file = format!("{name}.jinja");
-    let places = [
-        "tests/golden/llm/templates",
-        ".cache/templates",
-        "../shared/golden/llm/templates",
-    ];
+    let places = ["tests/golden/llm/templates", ".cache/templates"];
     let found = places
         .iter()
         .map(|place| root().join(place).join(&file))

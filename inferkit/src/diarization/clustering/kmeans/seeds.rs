@@ -42,12 +42,12 @@ pub(super) fn choose(vectors: &Matrix<f32>, clusters: usize, random: &mut Mersen
 fn distances(vectors: &Matrix<f64>, to: usize) -> Vec<f32> {
     let to = vectors.row(to);
     let own = dot(to, to);
-    #[allow(clippy::cast_possible_truncation, reason = "the rounding is meant")]
+    #[expect(clippy::cast_possible_truncation, reason = "the rounding is meant")]
     let distance = |row: &[f64]| (dot(row, row) - 2.0 * dot(row, to) + own).max(0.0) as f32;
     vectors.iter().map(distance).collect()
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the rounding is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "the rounding is meant")]
 fn total(values: &[f32]) -> f32 {
     values.iter().map(|value| f64::from(*value)).sum::<f64>() as f32
 }
@@ -62,7 +62,7 @@ fn running_sum(values: &[f32]) -> Vec<f32> {
 }
 
 /// The whole part of a small positive number.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "small and not negative"

@@ -17,6 +17,7 @@ use crate::diarization::golden::layout;
 use crate::diarization::golden::recording;
 use crate::diarization::golden::vbx;
 use crate::diarization::golden::voices;
+use crate::task::DiarizationResult;
 use crate::task::SpeakerTurn;
 
 /// The bounds that the fields `num…`, `min…` and `max…` of a case ask for.
@@ -121,6 +122,16 @@ fn assert_turns(found: &[SpeakerTurn], expected: &Value, what: &str) {
     }
 }
 
+/// Compares the turns with and without overlaps.
+fn assert_both_turns(result: &DiarizationResult, option: &Value, what: &str) {
+    assert_turns(&result.turns, &option["diarization"], what);
+    assert_turns(
+        &result.exclusive_turns,
+        &option["exclusive"],
+        &format!("{what}, exclusive"),
+    );
+}
+
 /// Clusters a recording of a pipeline for every number of speakers, and makes the turns.
 fn check_recording(pipeline: &Pipeline, file: &str, pool: &Pool) -> usize {
     let golden = Golden::open(&format!("pipelines/{}/{file}.safetensors", pipeline.name));
@@ -165,10 +176,6 @@ fn check_recording(pipeline: &Pipeline, file: &str, pool: &Pool) -> usize {
             &active,
             &what,
         );
-        if !raw && !pipeline.powerset {
-            // Turns need the raw scores, which are not stored for this recording.
-            continue;
-        }
         let finish = Finish {
             scores: &scores,
             active: &active,
@@ -177,13 +184,12 @@ fn check_recording(pipeline: &Pipeline, file: &str, pool: &Pool) -> usize {
             max_speakers: greatest,
             min_duration_off: pipeline.min_duration_off,
         };
+        if !raw && !pipeline.powerset {
+            // Turns need the raw scores, which are not stored for this recording.
+            continue;
+        }
         let result = finish.result(&found);
-        assert_turns(&result.turns, &option["diarization"], &what);
-        assert_turns(
-            &result.exclusive_turns,
-            &option["exclusive"],
-            &format!("{what}, exclusive"),
-        );
+        assert_both_turns(&result, option, &what);
         let expected = golden.f32(&format!("{name}.speaker_embeddings"));
         assert_close_f32(&result.embeddings.concat(), &expected, 2e-4, &what);
     }

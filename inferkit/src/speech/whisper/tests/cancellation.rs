@@ -35,6 +35,6 @@ async fn transcripts_in_progress_end_with_an_error_when_the_engine_is_dropped() 
     let mut stream = engine.submit(recording(120.0)).unwrap();
     drop(engine);
     let last = stream.by_ref().fold(None, |_, event| async { Some(event) }).await;
-    assert_eq!(last.unwrap().unwrap_err().code(), "cancelled");
+    assert_eq!(last.unwrap().unwrap_err().code(), "model_not_loaded");
     assert!(stream.next().await.is_none(), "an error is the last event");
 }

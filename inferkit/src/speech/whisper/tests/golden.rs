@@ -32,7 +32,7 @@ pub(super) fn expected() -> Value {
 }
 
 /// The sound of `make.py`: tones that change every quarter of a second, with pauses and some noise.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "samples are f32, and there are few"

@@ -70,7 +70,7 @@ fn standardize_columns(weights: &mut [f32], columns: usize) {
     }
 }
 
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     reason = "the weights are f32; sums are kept wider than they are"
 )]

@@ -52,9 +52,9 @@ async fn who_leaves_the_line_makes_room_at_once_though_nobody_takes() {
     assert_eq!(queue.take().unwrap().request, "next", "who left is not served");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn who_waits_too_long_is_told_at_once_though_nobody_takes_and_makes_room() {
-    let queue = queue(1, Duration::from_secs(5));
+    let queue = queue(1, Duration::from_millis(20));
     let _at_work = queue.submit("at work").unwrap();
     let _order = queue.take().unwrap();
     let mut waiting = queue.submit("waiting").unwrap();
@@ -68,14 +68,40 @@ async fn who_waits_too_long_is_told_at_once_though_nobody_takes_and_makes_room()
     queue.submit("next").unwrap();
 }
 
-#[tokio::test(start_paused = true)]
+#[test]
+fn who_waits_too_long_is_told_in_a_runtime_without_timers() {
+    let queue = queue(1, Duration::from_millis(20));
+    let mut waiting = queue.submit("waiting").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(waiting.next()).unwrap().unwrap_err();
+    assert_eq!(error.code(), "queue_timeout");
+}
+
+#[test]
+fn who_looks_after_those_who_wait_ends_with_the_last_of_them() {
+    let queue = patient(4);
+    let streams = ["first", "second"].map(|name| queue.submit(name).unwrap());
+    assert!(queue.state().is_timed);
+    drop(queue.take());
+    drop(streams);
+    let begun = Instant::now();
+    while queue.state().is_timed {
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody waits, and it does not end"
+        );
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
 async fn who_was_taken_in_time_is_answered_however_long_the_work_takes() {
-    let queue = queue(1, Duration::from_secs(5));
+    let queue = queue(1, Duration::from_millis(500));
     let mut stream = queue.submit("work").unwrap();
     assert!(stream.next().now_or_never().is_none(), "it waits");
     let order = queue.take().unwrap();
     let answer = async {
-        tokio::time::sleep(Duration::from_mins(1)).await;
+        tokio::time::sleep(Duration::from_millis(550)).await;
         order.outlet.send(Ok(done()));
     };
     let (event, ()) = tokio::join!(stream.next(), answer);

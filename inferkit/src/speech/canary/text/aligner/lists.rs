@@ -152,7 +152,7 @@ fn timed(text: &str, first: Option<&Token<'_>>, last: Option<&Token<'_>>) -> Tim
 }
 
 /// The frame of a time, cut off and not rounded, as the original does.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     reason = "recordings have far fewer than 2⁶³ frames"
 )]

@@ -207,7 +207,7 @@ fn probability(logits: &[f32], token: u32, end_of_text: u32) -> f32 {
 }
 
 /// The mel frame at a time.
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "seconds of a recording are positive and few"
