@@ -4,7 +4,12 @@
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
 //! A panel is four vectors wide, or two where it is narrow.
 
-use super::tiles::{Ahead, Block, for_tiles};
+#[cfg(target_arch = "x86_64")]
+use super::tile_unit;
+use super::tiles::{Ahead, Block, Kernel, for_tiles};
+use crate::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::Tier;
 use crate::simd::{Simd, float_tiers, prefetch};
 
 float_tiers! {
@@ -201,10 +206,22 @@ unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: 
     end::<S, R, V>(block, at, &sums);
 }
 
+/// The kernel for bfloat16 weights and rounded activations, with the instructions of that tier.
+pub(super) fn rounded_kernel(isa: Isa) -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    match isa.tier() {
+        Tier::AmxBf16 => return tile_unit::bf16_block,
+        Tier::Avx512Bf16 => return bf16_dot_block,
+        _ => {}
+    }
+    let _ = isa;
+    bf16_block
+}
+
 /// bfloat16 weights and activations with VDPBF16PS: two products a lane and step, denormals flushed.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub(super) unsafe fn bf16_dot_block(block: &Block) {
+unsafe fn bf16_dot_block(_: Isa, block: &Block) {
     for_tiles!(block, 6, |at, R| {
         if block.panel == 64 {
             bf16_dot_tile::<R, 4>(block, at)
