@@ -36,8 +36,8 @@ find_libraries() {
 memory_returns() {
   local folder port=18099 base=http://127.0.0.1:18099 used=() key
   folder=$(mktemp -d)
-  printf '[server]\nbind = "127.0.0.1:%s"\n[[models]]\nkey = "qwen"\nfamily = "qwen"\nsource = "%s"\ndevice = "cuda:0"\n' \
-    "$port" "${MEMORY_MODEL:-$PWD/tests/golden/llm/models/qwen3-tied}" >"$folder/inferkit.toml"
+  printf '[server]\nbind = "127.0.0.1:%s"\n[models.qwen]\nfamily = "qwen"\nsource = "%s"\ndevice = "%s"\n' \
+    "$port" "${MEMORY_MODEL:-$PWD/tests/golden/llm/models/qwen3-tied}" "$INFERKIT_TEST_DEVICE" >"$folder/inferkit.toml"
   "$1/inferkit-server" serve --config "$folder/inferkit.toml" >"$folder/log" 2>&1 &
   local server=$!
   for _ in $(seq 50); do curl -fs "$base/healthz" >/dev/null && break; sleep 0.1; done

@@ -22,6 +22,7 @@ mod grouped;
 mod int8;
 mod jobs;
 mod nibbles;
+#[cfg(any(test, target_arch = "x86_64"))]
 mod tile_unit;
 mod tiles;
 mod windows;

@@ -50,10 +50,10 @@ pub(crate) use portable::Lanes8;
 pub(crate) use tiles::Amx;
 #[cfg(test)]
 pub(crate) use tiles::TileModel;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+pub(crate) use tiles::bf16_is_as_defined;
 #[cfg(any(test, target_arch = "x86_64"))]
 pub(crate) use tiles::{Shape, Tiles};
-#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-pub(crate) use tiles::{bf16_is_as_defined, bytes_are_as_defined};
 
 /// Vectors of f32 and i32 with the same number of lanes.
 pub(crate) trait Simd: Copy {
@@ -102,15 +102,6 @@ pub(crate) trait Simd: Copy {
     unsafe fn shift_right<const N: u32>(a: Self::I) -> Self::I;
     /// Each lane shifted left by N bits.
     unsafe fn shift_left<const N: u32>(a: Self::I) -> Self::I;
-    /// Sums modulo 2^32.
-    #[cfg_attr(
-        not(any(test, target_arch = "x86_64")),
-        expect(
-            dead_code,
-            reason = "kernels for tile registers need it, which other processors lack"
-        )
-    )]
-    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Sums of single bytes, modulo 256.
     unsafe fn add_bytes(a: Self::I, b: Self::I) -> Self::I;
     unsafe fn to_f32(a: Self::I) -> Self::F;

@@ -10,7 +10,8 @@
 //! A *start* is what an integer sum begins with, so that weights stored plus 128 need no correction: -128 times the sum of
 //! the quants, or zero where weights are stored as they are.
 
-use super::tile_unit::{TileKernels, tile_kernels};
+use super::float::rounded_kernel;
+use super::tiles::Kernel;
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::simd::{Simd, float_tiers};
@@ -46,8 +47,8 @@ pub(super) struct Prepared<'a> {
     pub(super) int8: Option<Form>,
     /// How rows are put together, if they are not simply consecutive values.
     pub(super) runs: Option<Runs>,
-    /// What takes the place of kernels on vectors.
-    pub(super) tile_kernels: Option<TileKernels>,
+    /// What multiplies them with bfloat16 weights.
+    pub(super) rounded_kernel: Kernel,
     /// What the two forms above point to.
     memory: [Option<Scratch>; 2],
     borrowed: std::marker::PhantomData<&'a [f32]>,
@@ -98,7 +99,7 @@ impl<'a> Prepared<'a> {
             rounded: None,
             int8: None,
             runs: None,
-            tile_kernels: tile_kernels(isa),
+            rounded_kernel: rounded_kernel(isa),
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         };
@@ -129,7 +130,7 @@ impl<'a> Prepared<'a> {
             rounded: is_rounded.then_some(form),
             int8: None,
             runs: Some(runs),
-            tile_kernels: tile_kernels(isa),
+            rounded_kernel: rounded_kernel(isa),
             memory: [None, None],
             borrowed: std::marker::PhantomData,
         }

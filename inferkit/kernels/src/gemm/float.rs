@@ -4,7 +4,12 @@
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
 //! A panel is four vectors wide, or two where it is narrow.
 
-use super::tiles::{Ahead, Block, for_tiles};
+#[cfg(target_arch = "x86_64")]
+use super::tile_unit;
+use super::tiles::{Ahead, Block, Kernel, for_tiles};
+use crate::Isa;
+#[cfg(target_arch = "x86_64")]
+use crate::Tier;
 use crate::simd::{Simd, float_tiers, prefetch};
 
 float_tiers! {
@@ -57,10 +62,10 @@ unsafe fn bf16_tiles<S: Simd>(block: &Block) {
 const STRIDE: usize = 4;
 
 /// Sums of R rows by V vectors.
-pub(super) type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
+type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
 
 #[inline(always)]
-pub(super) unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) -> Sums<S, R, V> {
+unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize) -> Sums<S, R, V> {
     let mut sums = [[S::splat(0.0); V]; R];
     if block.k_start > 0 {
         for r in 0..R {
@@ -73,7 +78,7 @@ pub(super) unsafe fn begin<S: Simd, const R: usize, const V: usize>(block: &Bloc
 }
 
 #[inline(always)]
-pub(super) unsafe fn end<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize, sums: &Sums<S, R, V>) {
+unsafe fn end<S: Simd, const R: usize, const V: usize>(block: &Block, at: usize, sums: &Sums<S, R, V>) {
     for r in 0..R {
         for v in 0..V {
             S::store(block.sums.add(((at + r) * V + v) * S::LANES), sums[r][v]);
@@ -201,10 +206,22 @@ unsafe fn bf16_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: 
     end::<S, R, V>(block, at, &sums);
 }
 
+/// The kernel for bfloat16 weights and rounded activations, with the instructions of that tier.
+pub(super) fn rounded_kernel(isa: Isa) -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    match isa.tier() {
+        Tier::AmxBf16 => return tile_unit::bf16_block,
+        Tier::Avx512Bf16 => return bf16_dot_block,
+        _ => {}
+    }
+    let _ = isa;
+    bf16_block
+}
+
 /// bfloat16 weights and activations with VDPBF16PS: two products a lane and step, denormals flushed.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub(super) unsafe fn bf16_dot_block(block: &Block) {
+unsafe fn bf16_dot_block(_: Isa, block: &Block) {
     for_tiles!(block, 6, |at, R| {
         if block.panel == 64 {
             bf16_dot_tile::<R, 4>(block, at)

@@ -10,7 +10,7 @@ use super::{float, int8, nibbles};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::weights::Kind;
-use crate::{Isa, PackedWeight, Pool};
+use crate::{PackedWeight, Pool};
 
 /// Which rows of the activations a job takes, and where they go in its output.
 #[derive(Debug, Clone, Copy)]
@@ -183,17 +183,13 @@ fn multiply(
     sums: *mut f32,
 ) {
     let layout = weight.layout();
-    let on_tiles = prepared
-        .tile_kernels
-        .and_then(|kernels| kernels.kernel(layout.kind, prepared.rounded.is_some(), m));
     // SAFETY: the weight was packed for this ISA, which is therefore available.
     let few = unsafe { nibbles::most_rows(prepared.isa) };
     let is_decoded = is_split(layout.kind)
-        || (is_folded(layout.kind) && (on_tiles.is_some() || m > few))
+        || (is_folded(layout.kind) && m > few)
         // The scales in front of each block interrupt the stream that a single row is; decoding asks for what follows.
         || (layout.kind == Kind::Q4K && m == 1);
     let Method { form, kernel, slice } = method(prepared, layout.kind, is_decoded);
-    let kernel = on_tiles.unwrap_or(kernel);
     let mut decoded = is_decoded.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
     let source = weight.panel(panel);
@@ -282,7 +278,7 @@ fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
     // There wherever a weight is quantized, which `run` has made sure of.
     let quantized = prepared.int8.unwrap_or(plain);
     let (form, kernel, slice): (Form, Kernel, usize) = match (kind, prepared.rounded) {
-        (Kind::Bf16, Some(rounded)) => (rounded, rounded_kernel(prepared.isa), 1024),
+        (Kind::Bf16, Some(rounded)) => (rounded, prepared.rounded_kernel, 1024),
         (Kind::F32, _) => (plain, float::f32_block, 512),
         (Kind::F16, _) => (plain, float::f16_block, 512),
         (Kind::Bf16, None) => (plain, float::bf16_block, 512),
@@ -297,17 +293,4 @@ fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
         (Kind::Q6K, _) => (quantized, int8::full_twice_block, 512),
     };
     Method { form, kernel, slice }
-}
-
-/// The kernel for bfloat16 weights and rounded activations.
-fn rounded_kernel(isa: Isa) -> Kernel {
-    #[cfg(target_arch = "x86_64")]
-    if isa.tier().multiplies_bf16() {
-        return |_, block| {
-            // SAFETY: the tier has VDPBF16PS; the contract for the block is that of the calling line.
-            unsafe { float::bf16_dot_block(block) }
-        };
-    }
-    let _ = isa;
-    float::bf16_block
 }

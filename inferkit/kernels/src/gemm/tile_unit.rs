@@ -1,4 +1,4 @@
-//! Blocks of rows on tile registers: 16 rows by 16 columns an instruction.
+//! bfloat16 on tile registers: 16 rows by 16 columns an instruction.
 //!
 //! A band of up to 32 rows meets 32 columns of a panel, so that each tile that is loaded takes part in two products:
 //!
@@ -8,159 +8,86 @@
 //!   A 5      sums 2       sums 3
 //! ```
 //!
-//! Packed weights and prepared activations are those of the tier below, whose kernels take blocks of fewer rows. Both give the
-//! same bits: a batch does not show whether tiles computed it.
+//! Packed weights and prepared activations are those of VDPBF16PS. A product of tiles adds 32 values at a time: even and odd k
+//! are two chains that begin at zero, their sum is added to what was there. VDPBF16PS has another order, and a single row must
+//! give the bits of a row in a batch; so tiles of one row are multiplied here as well. Few rows wait for their weights, which
+//! tiles read as fast as vectors do.
 //!
 //! **Invariant:** tiles are configured and released within one call, so that the pool knows nothing of them.
 
-#[cfg(any(test, target_arch = "x86_64"))]
-mod bf16;
-#[cfg(any(test, target_arch = "x86_64"))]
-mod bytes;
-#[cfg(any(test, target_arch = "x86_64"))]
 mod grid;
 
-use super::tiles::Kernel;
+use super::tiles::{self, Block};
 use crate::Isa;
-#[cfg(any(test, target_arch = "x86_64"))]
-use crate::Tier;
-use crate::weights::Kind;
+use crate::simd::Tiles;
+use grid::{BAND, Band, Grid, Matrix};
 
-/// Fewer rows are left to vectors. Below some eight rows a product waits for its weights, whoever multiplies them.
-pub(super) const LEAST_ROWS: usize = 8;
-
-/// Kernels that take the place of those on vectors.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TileKernels {
-    half: Kernel,
-    half_min: Kernel,
-    full_min: Kernel,
-    full_twice: Kernel,
-    bf16: Option<Bf16Kernels>,
-}
-
-/// bfloat16 on tiles is a sum of its own, so that few rows need another kernel too.
-#[derive(Debug, Clone, Copy)]
-struct Bf16Kernels {
-    few: Kernel,
-    many: Kernel,
-}
-
-impl TileKernels {
-    /// The kernel for blocks of `m` rows, unless that of the tier below serves.
-    pub(super) fn kernel(&self, kind: Kind, is_rounded: bool, m: usize) -> Option<Kernel> {
-        let is_many = m >= LEAST_ROWS;
-        match kind {
-            Kind::F32 | Kind::F16 => None,
-            Kind::Bf16 if !is_rounded => None,
-            Kind::Bf16 => self
-                .bf16
-                .map(|kernels| if is_many { kernels.many } else { kernels.few }),
-            _ if !is_many => None,
-            Kind::Q8 | Kind::Q4 => Some(self.half),
-            Kind::Q8Min | Kind::Q4Min => Some(self.half_min),
-            Kind::Q4K | Kind::Q5K => Some(self.full_min),
-            Kind::Q6K => Some(self.full_twice),
-        }
-    }
-
-    /// The same, with bfloat16 left to vectors.
-    #[cfg(target_arch = "x86_64")]
-    fn without_bf16(self) -> Self {
-        Self { bf16: None, ..self }
-    }
-}
-
-/// The kernels on tile registers of a tier that has them.
-pub(super) fn tile_kernels(isa: Isa) -> Option<TileKernels> {
-    #[cfg(target_arch = "x86_64")]
-    match isa.tier() {
-        Tier::AmxInt8 => return Some(amx::kernels().without_bf16()),
-        Tier::AmxBf16 => return Some(amx::kernels()),
-        _ => {}
-    }
-    let _ = isa;
-    None
-}
-
-/// Compiles the kernels for tile registers `$tiles` and vectors `$vectors`: a module with a function `kernels`.
-#[cfg(any(test, target_arch = "x86_64"))]
-macro_rules! tile_kernels {
-    ($name:ident, $tiles:ty, $vectors:ty $(, $features:meta)?) => {
-        mod $name {
-            use super::{Bf16Kernels, TileKernels, bf16, bytes};
-            use crate::Isa;
-            use crate::gemm::int8::scales;
-            use crate::gemm::tiles::Block;
-
-            $(#[$features])?
-            unsafe fn half(_: Isa, block: &Block) {
-                bytes::multiply::<$tiles, $vectors, { scales::HALF }>(block);
-            }
-            $(#[$features])?
-            unsafe fn half_min(_: Isa, block: &Block) {
-                bytes::multiply::<$tiles, $vectors, { scales::HALF_MIN }>(block);
-            }
-            $(#[$features])?
-            unsafe fn full_min(_: Isa, block: &Block) {
-                bytes::multiply::<$tiles, $vectors, { scales::FULL_MIN }>(block);
-            }
-            $(#[$features])?
-            unsafe fn full_twice(_: Isa, block: &Block) {
-                bytes::multiply::<$tiles, $vectors, { scales::FULL_TWICE }>(block);
-            }
-            $(#[$features])?
-            unsafe fn bf16_few(_: Isa, block: &Block) {
-                bf16::multiply_few::<$vectors>(block);
-            }
-            $(#[$features])?
-            unsafe fn bf16_many(_: Isa, block: &Block) {
-                bf16::multiply::<$tiles>(block);
-            }
-
-            pub(super) fn kernels() -> TileKernels {
-                TileKernels {
-                    half,
-                    half_min,
-                    full_min,
-                    full_twice,
-                    bf16: Some(Bf16Kernels {
-                        few: bf16_few,
-                        many: bf16_many,
-                    }),
-                }
-            }
-        }
-    };
-}
-
+/// On the tile registers of the processor.
 #[cfg(target_arch = "x86_64")]
-tile_kernels!(
-    amx,
-    crate::simd::Amx,
-    crate::simd::V512,
-    target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
-);
+pub(super) unsafe fn bf16_block(_: Isa, block: &Block) {
+    multiply::<crate::simd::Amx>(block);
+}
 
+/// On tile registers in plain Rust.
 #[cfg(test)]
-tile_kernels!(model, crate::simd::TileModel, crate::simd::Lanes8);
+pub(super) unsafe fn modelled_block(_: Isa, block: &Block) {
+    multiply::<crate::simd::TileModel>(block);
+}
 
-#[cfg(all(test, target_arch = "x86_64"))]
-tile_kernels!(
-    wide_model,
-    crate::simd::TileModel,
-    crate::simd::V512,
-    target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq")
-);
+/// Pairs of k in one step: what a tile holds.
+const PAIRS: usize = 16;
 
-/// The kernels on tile registers in plain Rust, for weights that are packed for `isa`, which is plain Rust or has VPDPBUSD.
-#[cfg(test)]
-pub(super) fn modelled_kernels(isa: Isa) -> TileKernels {
-    #[cfg(target_arch = "x86_64")]
-    if isa.tier() > Tier::Portable {
-        assert!(isa.tier() >= Tier::Avx512Vnni, "weights as tiles take them");
-        return wide_model::kernels();
+/// Multiplies a block of rows with a slice of a panel.
+///
+/// # Safety
+/// That of the kernel for VDPBF16PS, and of `T`.
+#[inline(always)]
+unsafe fn multiply<T: Tiles>(block: &Block) {
+    let pairs = block.k_len.div_ceil(2);
+    for (at, rows) in tiles::Tiles::new(block.m, BAND) {
+        let band = Band::new(block, at, rows, 2 * block.k_start, 4 * pairs);
+        for column in (0..block.panel).step_by(2 * grid::COLUMNS) {
+            let grid = Grid::new(rows, block.panel - column);
+            let sums = block.sums.add(at * block.panel + column);
+            let weights = block.weights.add(4 * column);
+            let whole = pairs / PAIRS;
+            let pass = |first: usize, steps: usize, length: usize| {
+                let is_first = block.k_start == 0 && first == 0;
+                let b = Matrix {
+                    start: weights.add(4 * block.panel * first),
+                    stride: 4 * block.panel,
+                };
+                add::<T>(grid, band.matrix.at_byte(4 * first), b, (steps, length), sums, is_first);
+            };
+            if whole > 0 {
+                pass(0, whole, PAIRS);
+            }
+            if !pairs.is_multiple_of(PAIRS) {
+                pass(whole * PAIRS, 1, pairs % PAIRS);
+            }
+        }
     }
-    assert_eq!(isa.tier(), Tier::Portable, "weights as tiles take them");
-    model::kernels()
+}
+
+/// Adds `steps` steps of `length` pairs to the sums, in rows of `b.stride` bytes like the weights.
+#[inline(always)]
+unsafe fn add<T: Tiles>(
+    grid: Grid,
+    a: Matrix,
+    b: Matrix,
+    (steps, length): (usize, usize),
+    sums: *mut f32,
+    is_first: bool,
+) {
+    let mut tiles: T = grid.tiles(4 * length);
+    if is_first {
+        grid.zero(&mut tiles);
+    } else {
+        grid.load(&mut tiles, sums.cast(), b.stride);
+    }
+    for step in 0..steps {
+        let (a, b) = (a.at_byte(4 * length * step), b.at_byte(b.stride * length * step));
+        grid.add(&mut tiles, a, b);
+    }
+    grid.store(&mut tiles, sums.cast(), b.stride);
 }

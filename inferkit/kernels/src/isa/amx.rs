@@ -14,39 +14,29 @@ use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::sync::OnceLock;
 
-use crate::simd::{bf16_is_as_defined, bytes_are_as_defined};
+use crate::simd::bf16_is_as_defined;
 
 /// Bits of EDX in leaf 7 of CPUID.
 const AMX_BF16: u32 = 1 << 22;
 const AMX_TILE: u32 = 1 << 24;
-const AMX_INT8: u32 = 1 << 25;
 
 /// Bits 17 and 18 of XCR0: the shapes of tiles and what they hold.
 const SAVED_TILES: u32 = 3 << 17;
 
-/// Whether there are tile registers that this process may use and that multiply bytes and bfloat16, by the word of processor
-/// and system.
-fn is_usable() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| has_instructions() && has_palette() && system_saves_tiles() && linux_allows_tiles())
-}
-
-/// Whether products of bytes can be computed with tiles.
-pub(super) fn multiplies_bytes() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    // SAFETY: the tile registers exist and may be used.
-    *ANSWER.get_or_init(|| is_usable() && unsafe { bytes_are_as_defined() })
-}
-
 /// Whether products of bfloat16 can be computed with tiles.
 pub(super) fn multiplies_bf16() -> bool {
     static ANSWER: OnceLock<bool> = OnceLock::new();
-    // SAFETY: as above.
+    // SAFETY: the tile registers exist and may be used.
     *ANSWER.get_or_init(|| is_usable() && unsafe { bf16_is_as_defined() })
 }
 
+/// Whether there are tile registers that this process may use and that multiply bfloat16, by the word of processor and system.
+fn is_usable() -> bool {
+    has_instructions() && has_palette() && system_saves_tiles() && linux_allows_tiles()
+}
+
 fn has_instructions() -> bool {
-    let wanted = AMX_TILE | AMX_INT8 | AMX_BF16;
+    let wanted = AMX_TILE | AMX_BF16;
     __cpuid(0).eax >= 0x1D && __cpuid_count(7, 0).edx & wanted == wanted
 }
 
@@ -89,9 +79,8 @@ mod tests {
     use crate::{Isa, Tier};
 
     #[test]
-    fn a_processor_with_amx_offers_its_tiers() {
+    fn a_processor_with_amx_offers_its_tier() {
         if super::is_usable() {
-            assert!(super::multiplies_bytes(), "TDPBSUD differs from its definition");
             assert!(super::multiplies_bf16(), "TDPBF16PS differs from its definition");
             assert!(
                 Isa::new(Tier::AmxBf16).is_some(),
@@ -100,7 +89,7 @@ mod tests {
         } else {
             // Past the test harness, which keeps the words of a passing test to itself.
             let _ = writeln!(std::io::stderr(), "skipped: no AMX here, its instructions have not run");
-            assert!(Isa::new(Tier::AmxInt8).is_none() && Isa::new(Tier::AmxBf16).is_none());
+            assert!(Isa::new(Tier::AmxBf16).is_none());
         }
     }
 }

@@ -131,10 +131,6 @@ impl Simd for V256 {
         _mm256_sll_epi32(a, _mm_cvtsi32_si128(N as i32))
     }
     #[inline(always)]
-    unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
-        _mm256_add_epi32(a, b)
-    }
-    #[inline(always)]
     unsafe fn add_bytes(a: __m256i, b: __m256i) -> __m256i {
         _mm256_add_epi8(a, b)
     }

@@ -125,10 +125,6 @@ impl Simd for V512 {
         _mm512_slli_epi32::<N>(a)
     }
     #[inline(always)]
-    unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
-        _mm512_add_epi32(a, b)
-    }
-    #[inline(always)]
     unsafe fn add_bytes(a: __m512i, b: __m512i) -> __m512i {
         _mm512_add_epi8(a, b)
     }

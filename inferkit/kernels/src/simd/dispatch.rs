@@ -18,7 +18,6 @@ macro_rules! float_tiers {
                     $crate::Tier::Avx512
                     | $crate::Tier::Avx512Vnni
                     | $crate::Tier::Avx512Bf16
-                    | $crate::Tier::AmxInt8
                     | $crate::Tier::AmxBf16 => return v512($($arg),*),
                     $crate::Tier::Avx2 | $crate::Tier::AvxVnni => return v256($($arg),*),
                     $crate::Tier::Portable
@@ -54,10 +53,8 @@ macro_rules! int8_tiers {
                 #[target_feature(enable = "avx2,fma,f16c")]
                 unsafe fn pair256($($arg: $ty),*) $(-> $ret)? { $kernel::<$crate::simd::Pair256>($($arg),*) }
                 match isa.tier() {
-                    // Tile registers take over from some rows on: see `gemm::tile_unit`.
                     $crate::Tier::Avx512Vnni
                     | $crate::Tier::Avx512Bf16
-                    | $crate::Tier::AmxInt8
                     | $crate::Tier::AmxBf16 => return quad512($($arg),*),
                     $crate::Tier::Avx512 => return pair512($($arg),*),
                     $crate::Tier::AvxVnni => return quad256($($arg),*),

@@ -153,10 +153,6 @@ impl Simd for V128x2 {
         halves!(|a| vshlq_s32(a, places))
     }
     #[inline(always)]
-    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I {
-        halves!(|a, b| vaddq_s32(a, b))
-    }
-    #[inline(always)]
     unsafe fn add_bytes(a: Self::I, b: Self::I) -> Self::I {
         halves!(|a, b| vreinterpretq_s32_s8(vaddq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b))))
     }

@@ -127,10 +127,6 @@ impl Simd for Lanes8 {
         lanes!(|i| a[i] << N)
     }
     #[inline(always)]
-    unsafe fn add_i(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
-        lanes!(|i| a[i].wrapping_add(b[i]))
-    }
-    #[inline(always)]
     unsafe fn add_bytes(a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
         let add = |a: i32, b: i32| {
             let (a, b) = (a.to_ne_bytes(), b.to_ne_bytes());

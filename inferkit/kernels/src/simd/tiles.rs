@@ -4,15 +4,14 @@
 //! register has; products take their sizes from that:
 //!
 //! ```text
-//! C [m][n] i32 += A [m][k/4][4] i8 · B [k/4][n][4] u8      products of bytes,   k up to 64
-//! C [m][n] f32 += A [m][k/2][2]    · B [k/2][n][2]         products of bfloat16, k up to 32
+//! C [m][n] f32 += A [m][k/2][2] bf16 · B [k/2][n][2] bf16      k up to 32
 //! ```
 //!
 //! [`TileModel`] is the definition, in plain Rust; [`Amx`] issues one instruction for each function. Kernels are written for
 //! the trait, and run under test with the model on machines without AMX.
 //!
-//! Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and volume 2, TDPBSSD and its
-//! neighbours, TDPBF16PS, LDTILECFG.
+//! Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and volume 2, TDPBF16PS
+//! and LDTILECFG.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -26,7 +25,7 @@ pub(crate) use amx::Amx;
 #[cfg(any(test, all(target_arch = "x86_64", target_os = "linux", not(miri))))]
 pub(crate) use model::TileModel;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-pub(crate) use probe::{bf16_is_as_defined, bytes_are_as_defined};
+pub(crate) use probe::bf16_is_as_defined;
 
 /// Registers of a unit.
 pub(crate) const REGISTERS: usize = 8;
@@ -61,8 +60,6 @@ pub(crate) trait Tiles: Sized {
     unsafe fn load<const T: usize>(&mut self, p: *const u8, stride: usize);
     /// Writes register `T` to memory.
     unsafe fn store<const T: usize>(&mut self, p: *mut u8, stride: usize);
-    /// Adds the products of signed bytes in `A` and unsigned bytes in `B` to the 32-bit sums in `C`, modulo 2^32.
-    unsafe fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self);
     /// Adds the products of bfloat16 in `A` and `B` to the f32 sums in `C`: even and odd k are two chains of fused
     /// multiply-adds that begin at zero, and the sum of both is added to `C`. Denormals count as zero everywhere.
     unsafe fn add_bf16<const C: usize, const A: usize, const B: usize>(&mut self);

@@ -1,40 +1,21 @@
-//! Kernels on tile registers, in plain Rust, against those on vectors: the same bits.
+//! bfloat16 on tile registers, in plain Rust: rows of a batch against single rows, and what they are the product of.
 //!
-//! The tiers with real tile registers are tested by all the other tests, where the processor has them.
+//! The tier with real tile registers is tested by all the other tests, where the processor has them.
 
 use super::{Precision, pack, product};
 use crate::gemm::activations::{Form, Prepared, Runs, round_rows};
-use crate::gemm::epilogue::{Activation, Epilogue};
+use crate::gemm::epilogue::Epilogue;
 use crate::gemm::jobs::{self, Job, RowSet};
-use crate::gemm::tile_unit::{LEAST_ROWS, modelled_kernels};
+use crate::gemm::tile_unit::modelled_block;
 use crate::testing::{Random, cut, same_bits};
-use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut, Tier};
+use crate::{Format, Isa, PackedWeight, Pool, RowsMut, Tier};
 
-/// The tiers whose weights tiles take.
+/// Tiers whose bfloat16 weights are packed as tiles take them.
 fn tiers() -> impl Iterator<Item = Isa> {
-    [Tier::Portable, Tier::Avx512Vnni].into_iter().filter_map(Isa::new)
+    [Tier::Portable, Tier::Avx512].into_iter().filter_map(Isa::new)
 }
 
-/// One format for each kernel, and both ways of decoding to it.
-const FORMATS: [Format; 7] = [
-    Format::Q8_0,
-    Format::Q4_0,
-    Format::Q4_1,
-    Format::Q5_1,
-    Format::Q4K,
-    Format::Q5K,
-    Format::Q6K,
-];
-
-/// The product of some rows of `a` with tiles of the model; `None` takes all.
-fn on_tiles(a: &[f32], weight: &PackedWeight, index: Option<&[u32]>) -> Vec<f32> {
-    let pool = Pool::new(2);
-    let a = Rows::new(a, weight.k());
-    let mut prepared = Prepared::new(&pool, a, Precision::F32, &[weight]).unwrap();
-    prepared.tile_kernels = Some(modelled_kernels(weight.isa()));
-    run(&pool, &prepared, weight, index, a.rows())
-}
-
+/// The product of some rows; `None` takes the first `rows`.
 fn run(pool: &Pool, prepared: &Prepared<'_>, weight: &PackedWeight, index: Option<&[u32]>, rows: usize) -> Vec<f32> {
     let (m, n) = (index.map_or(rows, <[u32]>::len), weight.n());
     let mut out = vec![f32::NAN; m * n];
@@ -53,67 +34,6 @@ fn run(pool: &Pool, prepared: &Prepared<'_>, weight: &PackedWeight, index: Optio
     };
     jobs::run(pool, prepared, &[job]);
     out
-}
-
-#[test]
-fn tiles_of_bytes_give_the_bits_of_vectors() {
-    for isa in tiers() {
-        for format in FORMATS {
-            // More than one slice of k, and a panel that is not full.
-            let (k, n) = (cut(1_280, 256), cut(70, 19));
-            let weight = pack(isa, format, [n, k], 40);
-            let a = Random::new(41).floats(cut(40, 17) * k);
-            let expected = product(&Pool::new(2), &a, Precision::F32, &weight);
-            let sizes = [LEAST_ROWS, 17, 1, LEAST_ROWS - 1, 15, 16, 31, 32, 33, 40];
-            for m in sizes.into_iter().take(cut(10, 2)) {
-                let found = on_tiles(&a[..m * k], &weight, None);
-                assert!(
-                    same_bits(&found, &expected[..m * n]),
-                    "{} {format:?}: {m} rows on tiles differ",
-                    isa.tier()
-                );
-            }
-        }
-    }
-}
-
-#[test]
-fn rows_of_an_expert_are_found_wherever_they_stand() {
-    for isa in tiers() {
-        for format in [Format::Q8_0, Format::Q6K] {
-            let weight = pack(isa, format, [33, 256], 42);
-            let a = Random::new(43).floats(40 * 256);
-            let all = product(&Pool::new(1), &a, Precision::F32, &weight);
-            let scattered: Vec<u32> = (0..21).map(|i| i * i % 40).collect();
-            let even: Vec<u32> = (0..20).map(|i| 2 * i).collect();
-            let backwards: Vec<u32> = (0..40).rev().collect();
-            for index in [scattered, even, backwards, vec![5; 9]] {
-                let found = on_tiles(&a, &weight, Some(&index));
-                for (row, &from) in found.chunks(33).zip(&index) {
-                    let expected = &all[from as usize * 33..][..33];
-                    assert!(same_bits(row, expected), "{} {format:?}, row {from}", isa.tier());
-                }
-            }
-        }
-    }
-}
-
-#[test]
-fn a_row_that_is_no_number_spoils_no_other_on_tiles() {
-    for isa in tiers() {
-        let weight = pack(isa, Format::Q8_0, [20, 64], 44);
-        let mut a = Random::new(45).floats(17 * 64);
-        let clean = on_tiles(&a, &weight, None);
-        a[9 * 64 + 3] = f32::NAN;
-        let found = on_tiles(&a, &weight, None);
-        for (row, (found, clean)) in found.chunks(20).zip(clean.chunks(20)).enumerate() {
-            if row == 9 {
-                assert!(found.iter().all(|x| x.is_nan()), "{found:?}");
-            } else {
-                assert!(same_bits(found, clean), "row {row}");
-            }
-        }
-    }
 }
 
 /// Rows in bfloat16, each with an even number of values.
@@ -140,21 +60,31 @@ impl Rounded {
             stride: 2 * self.stride,
         };
         let mut prepared = Prepared::windows(isa, form, true, runs);
-        prepared.tile_kernels = Some(modelled_kernels(isa));
+        prepared.rounded_kernel = modelled_block;
         prepared
     }
 
+    /// The product of the first rows.
     fn product(&self, weight: &PackedWeight, rows: usize) -> Vec<f32> {
+        self.multiply(weight, None, rows)
+    }
+
+    /// The product of the rows that `index` names.
+    fn product_of(&self, weight: &PackedWeight, index: &[u32]) -> Vec<f32> {
+        self.multiply(weight, Some(index), index.len())
+    }
+
+    fn multiply(&self, weight: &PackedWeight, index: Option<&[u32]>, rows: usize) -> Vec<f32> {
         let runs = Runs {
             len: weight.k(),
             gap: 0,
         };
-        run(&Pool::new(2), &self.prepared(weight.isa(), runs), weight, None, rows)
+        run(&Pool::new(2), &self.prepared(weight.isa(), runs), weight, index, rows)
     }
 }
 
 #[test]
-fn bf16_rows_of_a_batch_on_tiles_are_single_rows_on_vectors() {
+fn rows_of_a_batch_on_tiles_are_single_rows() {
     for isa in tiers() {
         for (n, k) in [(70, 1_027), (32, 96), (19, 2), (17, 31), (40, 1)] {
             let weight = pack(isa, Format::Bf16, [n, k], 46);
@@ -164,7 +94,7 @@ fn bf16_rows_of_a_batch_on_tiles_are_single_rows_on_vectors() {
                 .chunks(k)
                 .flat_map(|row| Rounded::new(isa, row, k).product(&weight, 1))
                 .collect();
-            for m in [2, 3, 7, LEAST_ROWS, 16, 17, 33, 40] {
+            for m in [2, 3, 8, 16, 17, 33, 40] {
                 let found = rounded.product(&weight, m);
                 assert!(
                     same_bits(&found, &single[..m * n]),
@@ -177,7 +107,7 @@ fn bf16_rows_of_a_batch_on_tiles_are_single_rows_on_vectors() {
 }
 
 #[test]
-fn bf16_on_tiles_is_the_product_of_rounded_numbers() {
+fn tiles_give_the_product_of_rounded_numbers() {
     for isa in tiers() {
         let (n, k) = (33, 333);
         let weight = pack(isa, Format::Bf16, [n, k], 48);
@@ -196,6 +126,46 @@ fn bf16_on_tiles_is_the_product_of_rounded_numbers() {
                 "{}: {found}, not {expected}",
                 isa.tier()
             );
+        }
+    }
+}
+
+#[test]
+fn rows_of_an_expert_are_found_wherever_they_stand() {
+    for isa in tiers() {
+        // More than one slice of k.
+        let (n, k) = (33, cut(1_030, 70));
+        let weight = pack(isa, Format::Bf16, [n, k], 42);
+        let rounded = Rounded::new(isa, &Random::new(43).floats(40 * k), k);
+        let all = rounded.product(&weight, 40);
+        let scattered: Vec<u32> = (0..21).map(|i| i * i % 40).collect();
+        let even: Vec<u32> = (0..20).map(|i| 2 * i).collect();
+        let backwards: Vec<u32> = (0..40).rev().collect();
+        for index in [scattered, even, backwards, vec![5; 9]] {
+            let found = rounded.product_of(&weight, &index);
+            for (row, &from) in found.chunks(n).zip(&index) {
+                let expected = &all[from as usize * n..][..n];
+                assert!(same_bits(row, expected), "{}, row {from}", isa.tier());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_that_is_no_number_spoils_no_other_on_tiles() {
+    for isa in tiers() {
+        let (n, k) = (20, 64);
+        let weight = pack(isa, Format::Bf16, [n, k], 44);
+        let mut a = Random::new(45).floats(17 * k);
+        let clean = Rounded::new(isa, &a, k).product(&weight, 17);
+        a[9 * k + 3] = f32::NAN;
+        let found = Rounded::new(isa, &a, k).product(&weight, 17);
+        for (row, (found, clean)) in found.chunks(n).zip(clean.chunks(n)).enumerate() {
+            if row == 9 {
+                assert!(found.iter().all(|x| x.is_nan()), "{found:?}");
+            } else {
+                assert!(same_bits(found, clean), "row {row}");
+            }
         }
     }
 }
@@ -232,33 +202,5 @@ fn windows_of_several_runs_meet_tiles_too() {
                 isa.tier()
             );
         }
-    }
-}
-
-#[test]
-fn an_epilogue_follows_tiles_as_it_follows_vectors() {
-    for isa in tiers() {
-        let weight = pack(isa, Format::Q4K, [50, 256], 52);
-        let a = Random::new(53).floats(9 * 256);
-        let bias = Random::new(54).floats(50);
-        let outputs = [None, Some(modelled_kernels(isa))].map(|kernels| {
-            let pool = Pool::new(1);
-            let rows = Rows::new(&a, 256);
-            let mut prepared = Prepared::new(&pool, rows, Precision::F32, &[&weight]).unwrap();
-            prepared.tile_kernels = kernels;
-            let mut out = vec![f32::NAN; 9 * 50];
-            let mut target = RowsMut::new(&mut out, 50);
-            let job = Job {
-                weight: &weight,
-                up: Some(&weight),
-                rows: RowSet::all(9),
-                out: target.shared(),
-                out_stride: 50,
-                epilogue: Epilogue::default().with_bias(&bias).with_activation(Activation::Silu),
-            };
-            jobs::run(&pool, &prepared, &[job]);
-            out
-        });
-        assert!(same_bits(&outputs[0], &outputs[1]), "{}", isa.tier());
     }
 }

@@ -1,6 +1,6 @@
 //! How a band of rows lies on the registers, and the operations on all of it.
 
-use super::super::tiles::Block;
+use crate::gemm::tiles::Block;
 use crate::scratch::Scratch;
 use crate::simd::{Shape, Tiles};
 
@@ -24,31 +24,6 @@ pub(super) struct Grid {
     lower: usize,
     /// Whether there are 32 columns; 16 otherwise.
     is_wide: bool,
-}
-
-/// Numbers that meet in a tile.
-pub(super) trait Numbers {
-    unsafe fn add<T: Tiles, const C: usize, const A: usize, const B: usize>(tiles: &mut T);
-}
-
-/// Signed by unsigned bytes.
-pub(super) struct Bytes;
-
-impl Numbers for Bytes {
-    #[inline(always)]
-    unsafe fn add<T: Tiles, const C: usize, const A: usize, const B: usize>(tiles: &mut T) {
-        tiles.add_bytes::<C, A, B>();
-    }
-}
-
-/// Pairs of bfloat16.
-pub(super) struct Bf16;
-
-impl Numbers for Bf16 {
-    #[inline(always)]
-    unsafe fn add<T: Tiles, const C: usize, const A: usize, const B: usize>(tiles: &mut T) {
-        tiles.add_bf16::<C, A, B>();
-    }
 }
 
 /// An address, and the distance of rows from there on in bytes.
@@ -132,19 +107,19 @@ impl Grid {
 
     /// Adds the products of one step along k.
     #[inline(always)]
-    pub(super) unsafe fn add<T: Tiles, N: Numbers>(self, tiles: &mut T, a: Matrix, b: Matrix) {
+    pub(super) unsafe fn add<T: Tiles>(self, tiles: &mut T, a: Matrix, b: Matrix) {
         tiles.load::<LEFT>(b.start, b.stride);
         tiles.load::<UPPER>(a.start, a.stride);
-        N::add::<T, 0, UPPER, LEFT>(tiles);
+        tiles.add_bf16::<0, UPPER, LEFT>();
         if self.is_wide {
             tiles.load::<RIGHT>(b.start.add(4 * COLUMNS), b.stride);
-            N::add::<T, 1, UPPER, RIGHT>(tiles);
+            tiles.add_bf16::<1, UPPER, RIGHT>();
         }
         if self.lower > 0 {
             tiles.load::<LOWER>(a.row(self.upper), a.stride);
-            N::add::<T, 2, LOWER, LEFT>(tiles);
+            tiles.add_bf16::<2, LOWER, LEFT>();
             if self.is_wide {
-                N::add::<T, 3, LOWER, RIGHT>(tiles);
+                tiles.add_bf16::<3, LOWER, RIGHT>();
             }
         }
     }

@@ -36,10 +36,6 @@ impl Tiles for Amx {
         asm!("tilestored [{p} + {s}*1], tmm{t}", t = const T, p = in(reg) p, s = in(reg) stride, options(nostack, preserves_flags));
     }
     #[inline(always)]
-    unsafe fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self) {
-        asm!("tdpbsud tmm{c}, tmm{a}, tmm{b}", c = const C, a = const A, b = const B, options(nostack, preserves_flags));
-    }
-    #[inline(always)]
     unsafe fn add_bf16<const C: usize, const A: usize, const B: usize>(&mut self) {
         asm!("tdpbf16ps tmm{c}, tmm{a}, tmm{b}", c = const C, a = const A, b = const B, options(nostack, preserves_flags));
     }

@@ -65,15 +65,18 @@ impl TileModel {
         bytes
     }
 
-    /// Replaces the sums in `c` by `sum(row, column, before)`; what lies beyond its shape becomes zero.
-    fn update(&mut self, c: usize, rows: usize, columns: usize, sum: impl Fn(&Self, usize, usize, [u8; 4]) -> [u8; 4]) {
-        let mut sums = [[0; MOST_BYTES]; MOST_ROWS];
-        for (row, sums) in sums.iter_mut().enumerate().take(rows) {
-            for (column, lane) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate().take(columns) {
-                *lane = sum(self, row, column, self.lane(c, row, column));
+    /// One sum: `lanes` pairs of products are added to what is there.
+    fn sum(&self, [c, a, b]: [usize; 3], [row, column]: [usize; 2], lanes: usize) -> f32 {
+        let mut chains = [0.0_f32; 2];
+        for k in 0..lanes {
+            let (a, b) = (self.lane(a, row, k), self.lane(b, k, column));
+            for (half, chain) in chains.iter_mut().enumerate() {
+                let (a, b) = (bf16_of(a, half), bf16_of(b, half));
+                *chain = without_denormals(a.mul_add(b, *chain));
             }
         }
-        self.registers[c] = sums;
+        let both = without_denormals(chains[0] + chains[1]);
+        without_denormals(without_denormals(f32::from_le_bytes(self.lane(c, row, column))) + both)
     }
 }
 
@@ -107,34 +110,16 @@ impl Tiles for TileModel {
         }
     }
 
-    unsafe fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self) {
-        let [rows, columns, lanes] = self.product([C, A, B]);
-        self.update(C, rows, columns, |unit, row, column, before| {
-            let mut sum = i32::from_le_bytes(before);
-            for k in 0..lanes {
-                let (a, b) = (unit.lane(A, row, k), unit.lane(B, k, column));
-                for (a, b) in a.into_iter().zip(b) {
-                    sum = sum.wrapping_add(i32::from(a as i8) * i32::from(b));
-                }
-            }
-            sum.to_le_bytes()
-        });
-    }
-
     unsafe fn add_bf16<const C: usize, const A: usize, const B: usize>(&mut self) {
         let [rows, columns, lanes] = self.product([C, A, B]);
-        self.update(C, rows, columns, |unit, row, column, before| {
-            let mut chains = [0.0_f32; 2];
-            for k in 0..lanes {
-                let (a, b) = (unit.lane(A, row, k), unit.lane(B, k, column));
-                for (half, chain) in chains.iter_mut().enumerate() {
-                    let (a, b) = (bf16_of(a, half), bf16_of(b, half));
-                    *chain = without_denormals(a.mul_add(b, *chain));
-                }
+        // What lies beyond the shape of the sums becomes zero.
+        let mut sums = [[0; MOST_BYTES]; MOST_ROWS];
+        for (row, sums) in sums.iter_mut().enumerate().take(rows) {
+            for (column, lane) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate().take(columns) {
+                *lane = self.sum([C, A, B], [row, column], lanes).to_le_bytes();
             }
-            let both = without_denormals(chains[0] + chains[1]);
-            without_denormals(without_denormals(f32::from_le_bytes(before)) + both).to_le_bytes()
-        });
+        }
+        self.registers[C] = sums;
     }
 }
 

@@ -1,7 +1,7 @@
-//! Products small enough to check a unit before it is used, of numbers that show a mistake in each operand.
+//! A product small enough to check a unit before it is used, of numbers that show a mistake in each operand.
 //!
-//! Matrices are not square and hold bytes of both signs, so that swapped operands, a wrong signedness or a wrong distance of
-//! rows change the result; floats are so different in size that another order of additions does.
+//! Matrices are not square, so that swapped operands or a wrong distance of rows change the result; numbers are so different
+//! in size that another order of additions does.
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 use super::TileModel;
@@ -26,42 +26,16 @@ struct Operands {
     c: [u8; ROWS * C_STRIDE],
 }
 
-/// Whether the processor multiplies bytes in tiles as [`TileModel`] does.
-///
-/// # Safety
-/// The processor has AMX, and this process may use it.
-#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
-pub(crate) unsafe fn bytes_are_as_defined() -> bool {
-    bytes::<super::Amx>() == bytes::<TileModel>()
-}
-
 /// Whether the processor multiplies bfloat16 in tiles as [`TileModel`] does.
 ///
 /// # Safety
-/// As above.
+/// The processor has AMX, and this process may use it.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 pub(crate) unsafe fn bf16_is_as_defined() -> bool {
     bf16::<super::Amx>() == bf16::<TileModel>()
 }
 
-/// The sums of a product of bytes, in memory that held other numbers.
-pub(super) unsafe fn bytes<T: Tiles>() -> [u8; ROWS * C_STRIDE] {
-    let mut operands = Operands {
-        a: mixed(1),
-        b: mixed(2),
-        c: mixed(3),
-    };
-    let mut unit = T::new(&shapes());
-    unit.zero::<C>();
-    unit.load::<C>(operands.c.as_ptr(), C_STRIDE);
-    unit.load::<A>(operands.a.as_ptr(), A_STRIDE);
-    unit.load::<B>(operands.b.as_ptr(), B_STRIDE);
-    unit.add_bytes::<C, A, B>();
-    unit.store::<C>(operands.c.as_mut_ptr(), C_STRIDE);
-    operands.c
-}
-
-/// The sums of a product of bfloat16.
+/// The sums of a product, in memory that held other numbers.
 pub(super) unsafe fn bf16<T: Tiles>() -> [u8; ROWS * C_STRIDE] {
     let mut operands = Operands {
         a: floats(mixed(4)),
@@ -73,6 +47,7 @@ pub(super) unsafe fn bf16<T: Tiles>() -> [u8; ROWS * C_STRIDE] {
     operands.b[4..6].copy_from_slice(&0x8001_u16.to_le_bytes());
     operands.c[4..8].copy_from_slice(&0x0000_0001_u32.to_le_bytes());
     let mut unit = T::new(&shapes());
+    unit.zero::<C>();
     unit.load::<C>(operands.c.as_ptr(), C_STRIDE);
     unit.load::<A>(operands.a.as_ptr(), A_STRIDE);
     unit.load::<B>(operands.b.as_ptr(), B_STRIDE);
@@ -99,7 +74,7 @@ fn shapes() -> [Shape; REGISTERS] {
     shapes
 }
 
-/// Bytes of a small generator; every value occurs sooner or later, -128 and 255 among them.
+/// Bytes of a small generator.
 fn mixed<const N: usize>(seed: u32) -> [u8; N] {
     let mut state = seed;
     std::array::from_fn(|_| {
