@@ -44,8 +44,9 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bfloat16 where the weight is bfloat16: up to twice as fast where the processor has VDPBF16PS, more with
-    /// TDPBF16PS, and what a model that was trained in bfloat16 expects. Elsewhere it is computed in f32 from the rounded values.
+    /// Rounded to bfloat16 where the weight is bfloat16, which is what a model that was trained in bfloat16 expects: up to twice as
+    /// fast where the processor has VDPBF16PS, more with TDPBF16PS; BFMMLA has not been timed. Elsewhere it is computed in f32
+    /// from the rounded values.
     Bf16,
 }
 

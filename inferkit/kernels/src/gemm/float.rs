@@ -4,6 +4,12 @@
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
 //! A panel is four vectors wide, or two where it is narrow.
 
+#[cfg(target_arch = "aarch64")]
+mod matrix;
+
+#[cfg(target_arch = "aarch64")]
+pub(super) use matrix::bf16_matrix_block;
+
 use super::tiles::{Ahead, Block, for_tiles};
 use crate::simd::{Simd, float_tiers, prefetch};
 

@@ -298,6 +298,13 @@ fn rounded_kernel(isa: Isa) -> Kernel {
             unsafe { float::bf16_dot_block(block) }
         };
     }
+    #[cfg(target_arch = "aarch64")]
+    if isa.tier().multiplies_bf16() {
+        return |_, block| {
+            // SAFETY: the tier has BFMMLA; the contract for the block is that of the calling line.
+            unsafe { float::bf16_matrix_block(block) }
+        };
+    }
     let _ = isa;
     float::bf16_block
 }
