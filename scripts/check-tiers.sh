@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The kernels' tests for processors that this machine is not, where Debian's emulators run them (packages qemu-user,
 # gcc-aarch64-linux-gnu and libc6-dev-arm64-cross):
-#   aarch64     neon on a Cortex-A53; neon_dot and neon_i8mm on a processor with everything that the emulator knows
+#   aarch64     neon on a Cortex-A53; neon_dot, neon_i8mm and neon_bf16 on a processor with everything that the emulator knows
 #   x86-64      portable and avx2 on a processor without AVX-512: emulators of Debian 12 know no wider vectors
 # The tiers with AVX-512 or AMX are tested on a processor that has them, by the ordinary tests: no emulator here knows them.
 # What is missing is said aloud.
@@ -29,7 +29,7 @@ elif [ ! -d "$(rustc --print sysroot)/lib/rustlib/aarch64-unknown-linux-gnu" ]; 
     skip "aarch64: the toolchain has no standard library for it (rustup target add aarch64-unknown-linux-gnu)"
 else
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
-    for pair in neon:cortex-a53 neon_i8mm:max; do
+    for pair in neon:cortex-a53 neon_bf16:max; do
         echo "aarch64, ${pair#*:}: tiers up to ${pair%:*}"
         tests_of "${pair%:*}" aarch64-unknown-linux-gnu "qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu ${pair#*:}"
     done

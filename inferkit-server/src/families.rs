@@ -20,6 +20,7 @@ pub fn wrapper(config: &Config, settings: &ModelSettings, hub: &Hub) -> Result<A
     let mut spec = ModelSpec::new(settings.family.clone(), settings.source.clone());
     spec.device = settings.device;
     spec.dtype = settings.dtype;
+    spec.cache_dtype = settings.cache_dtype;
     spec.memory_budget = settings.memory_budget;
     spec.max_model_len = settings.max_model_len;
     spec.max_queued = Some(config.limits.max_queued);

@@ -10,10 +10,12 @@ use crate::chat::QwenOptions;
 use crate::diarization::PyannoteDiarizationModel;
 use crate::diarization::PyannoteOptions;
 use crate::error::Error;
+use crate::error::RequestFault;
 use crate::error::Result;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
+use crate::nn::CacheDtypePreference;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::speech::CanaryAsrModel;
@@ -36,6 +38,8 @@ pub struct ModelSpec {
     pub device: DevicePreference,
     /// The type of its weights.
     pub dtype: DtypePreference,
+    /// The type of the keys and values of a chat model.
+    pub cache_dtype: CacheDtypePreference,
     /// Most bytes of weights and caches together.
     pub memory_budget: Option<u64>,
     /// Longest context in tokens, for models that have one.
@@ -55,6 +59,7 @@ impl ModelSpec {
             files: None,
             device: DevicePreference::default(),
             dtype: DtypePreference::default(),
+            cache_dtype: CacheDtypePreference::default(),
             memory_budget: None,
             max_model_len: None,
             max_queued: None,
@@ -84,24 +89,36 @@ pub const FAMILIES: [&str; 4] = ["qwen", "canary", "whisper", "pyannote"];
 /// The wrapper of a model.
 ///
 /// # Errors
-/// [`Error::BadModel`] (`unsupported_model`) for a family that this version does not run.
+/// [`Error::BadModel`] (`unsupported_model`) for a family that this version does not run, [`Error::InvalidRequest`] for a
+/// `cache_dtype` of a model that does not chat.
 pub fn wrapper(spec: &ModelSpec, services: &Services) -> Result<Arc<dyn ModelWrapper>> {
-    match spec.family.as_str() {
-        "qwen" => Ok(Arc::new(qwen(spec, services))),
-        "canary" => Ok(Arc::new(canary(spec, services))),
-        "whisper" => Ok(Arc::new(whisper(spec, services))),
-        "pyannote" => Ok(Arc::new(pyannote(spec, services))),
-        unknown => Err(Error::unsupported_model(format!(
-            "family {unknown:?} is unknown; use one of {}",
-            FAMILIES.join(", ")
-        ))),
+    let wrapper: Arc<dyn ModelWrapper> = match spec.family.as_str() {
+        "qwen" => return Ok(Arc::new(qwen(spec, services))),
+        "canary" => Arc::new(canary(spec, services)),
+        "whisper" => Arc::new(whisper(spec, services)),
+        "pyannote" => Arc::new(pyannote(spec, services)),
+        unknown => {
+            return Err(Error::unsupported_model(format!(
+                "family {unknown:?} is unknown; use one of {}",
+                FAMILIES.join(", ")
+            )));
+        }
+    };
+    if spec.cache_dtype != CacheDtypePreference::Auto {
+        let message = format!(
+            "models of family {} choose the type of their caches themselves: leave cache_dtype at auto",
+            spec.family
+        );
+        return Err(Error::invalid(RequestFault::UnsupportedValue, "cache_dtype", message));
     }
+    Ok(wrapper)
 }
 
 fn qwen(spec: &ModelSpec, services: &Services) -> QwenModel {
     QwenModel::new(spec.source.clone(), services.hub.clone()).with_options(QwenOptions {
         device: spec.device,
         dtype: spec.dtype,
+        cache_dtype: spec.cache_dtype,
         files: spec.files.clone(),
         memory_budget: spec.memory_budget,
         max_model_len: spec.max_model_len,
@@ -159,6 +176,23 @@ mod tests {
         for (family, task) in FAMILIES.into_iter().zip(tasks) {
             let info = found(family).unwrap().describe();
             assert_eq!((info.family.as_str(), info.task), (family, task));
+        }
+    }
+
+    #[test]
+    fn the_type_of_keys_and_values_is_chosen_for_chat_models_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let services = Services::new(Hub::builder(folder.path()).offline(true).build().unwrap());
+        for family in FAMILIES {
+            let mut spec = ModelSpec::new(family, Source::path("/models/x"));
+            spec.cache_dtype = CacheDtypePreference::Int8;
+            match wrapper(&spec, &services) {
+                Ok(found) => assert_eq!(found.describe().task, Task::Chat, "{family}"),
+                Err(error) => {
+                    assert_eq!(error.param(), Some("cache_dtype"));
+                    assert!(error.to_string().contains(family), "{error}");
+                }
+            }
         }
     }
 

@@ -68,6 +68,7 @@ pub use monitor::MonitorOptions;
 pub use monitor::Point;
 pub use monitor::ProcessSample;
 pub use monitor::Sample;
+pub use nn::CacheDtypePreference;
 pub use nn::DevicePreference;
 pub use nn::DtypePreference;
 pub use nn::Threads;

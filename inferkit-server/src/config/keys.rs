@@ -269,6 +269,12 @@ pub(crate) static KEYS: &[Key] = &[
     ),
     key("models.*.device", Kind::Text, "\"auto\"", "auto, cpu, cuda:0 or metal"),
     key("models.*.dtype", Kind::Text, "\"auto\"", "auto, f32, f16 or bf16"),
+    key(
+        "models.*.cache_dtype",
+        Kind::Text,
+        "\"auto\"",
+        "keys and values of a chat model: auto, f32, bf16 or int8",
+    ),
     unset(
         "models.*.memory_budget",
         Kind::Size,
@@ -303,15 +309,6 @@ pub(crate) static KEYS: &[Key] = &[
         Kind::Seconds(0, FOREVER),
         "0",
         "idle time after which it is unloaded; 0 is never",
-    ),
-    with(
-        key(
-            "models.*.cache_dtype",
-            Kind::Choice(&["auto", "bf16", "f32", "int8"]),
-            "\"auto\"",
-            "type of the cache",
-        ),
-        Effect::Fixed("the type of the key/value cache cannot be chosen in this version"),
     ),
     with(
         key(

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use inferkit::CacheDtypePreference;
 use inferkit::DevicePreference;
 use inferkit::DtypePreference;
 use inferkit::ModelPolicy;
@@ -153,6 +154,8 @@ pub struct ModelSettings {
     pub device: DevicePreference,
     /// The type of its weights.
     pub dtype: DtypePreference,
+    /// The type of the keys and values of a chat model.
+    pub cache_dtype: CacheDtypePreference,
     /// Most memory for weights and cache.
     pub memory_budget: Option<u64>,
     /// Longest context in tokens.
@@ -390,6 +393,7 @@ fn model(reader: &Reader<'_>, key: &str) -> Result<ModelSettings, ConfigError> {
         source,
         device: parse(reader, &device)?,
         dtype: parse(reader, &dtype)?,
+        cache_dtype: parse(reader, &path("cache_dtype"))?,
         memory_budget: reader.whole(&path("memory_budget")),
         max_model_len: reader.count(&path("max_model_len")),
         policy,

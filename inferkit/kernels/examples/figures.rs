@@ -35,9 +35,11 @@ fn main() -> Result<(), Box<dyn Error>> {
             products(&pool, isa, (name, format, precision), size)?;
         }
     }
-    for layers in [1, 8] {
-        for queries in [1, 8, 128] {
-            attend(&pool, isa, layers, queries);
+    for element in [CacheElement::Bf16, CacheElement::Int8] {
+        for layers in [1, 8] {
+            for queries in [1, 8, 128] {
+                attend(&pool, isa, element, layers, queries);
+            }
         }
     }
     lstm(&pool, isa)?;
@@ -105,14 +107,14 @@ fn products(
     Ok(())
 }
 
-/// 16 query heads, 8 kv heads, d = 128, context 4096, bf16: as Qwen3-0.6B has them.
-fn attend(pool: &Pool, isa: Isa, layers: usize, queries: usize) {
+/// 16 query heads, 8 kv heads, d = 128, context 4096: as Qwen3-0.6B has them.
+fn attend(pool: &Pool, isa: Isa, element: CacheElement, layers: usize, queries: usize) {
     let (context, kv_heads, heads, width) = (4_096, 8, 16, 128);
     let shape = CacheShape {
         blocks: context / 32,
         kv_heads,
         width,
-        element: CacheElement::Bf16,
+        element,
     };
     let row = kv_heads * width;
     let (values, slots) = (numbers(context * row), (0..context).collect::<Vec<_>>());
@@ -143,9 +145,9 @@ fn attend(pool: &Pool, isa: Isa, layers: usize, queries: usize) {
         );
     });
     println!(
-        "attention, {layers} layers of 17 MB, {queries} queries: {:.3} ms, {:.1} GB/s, {:.0} GFLOP/s",
+        "attention, {layers} layers, {element:?}, {queries} queries: {:.3} ms, {:.1} GB/s, {:.0} GFLOP/s",
         seconds * 1e3,
-        (context * row * 4) as f64 / seconds / 1e9,
+        shape.bytes().unwrap_or_default() as f64 / seconds / 1e9,
         4.0 * (queries * heads * width * context) as f64 / seconds / 1e9
     );
 }

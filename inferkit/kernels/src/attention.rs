@@ -25,8 +25,10 @@
 mod ahead;
 mod cache;
 mod kernels;
+mod keys;
 mod outputs;
 mod plan;
+mod write;
 
 pub use cache::{BLOCK_TOKENS, CacheElement, CacheShape, KvCache};
 

@@ -1,7 +1,7 @@
 //! Matrix products: `C[m, n] = A[m, k] · W[n, k]ᵀ` with whatever is done to C afterwards.
 //!
 //! ```text
-//! A rows ─prepare─▶ as they are · bf16 · 8 bits in groups of 32        once for all weights of a list
+//! A rows ─norm?─prepare─▶ as they are · bf16 · 8 bits in groups of 32  once for all weights of a list
 //! unit = (panel of W, block of rows): tiles of 1 to 6 rows, or up to 32 on tile registers, over a slice of k
 //!      ─▶ sums ─epilogue─▶ C
 //! ```
@@ -22,6 +22,7 @@ mod grouped;
 mod int8;
 mod jobs;
 mod nibbles;
+mod quantize;
 #[cfg(any(test, target_arch = "x86_64"))]
 mod tile_unit;
 mod tiles;
@@ -32,6 +33,7 @@ pub use epilogue::{Activation, Epilogue, Residual};
 pub use grouped::{GatedExperts, Renormalize, Routes, gemm_grouped, gemm_grouped_gated};
 pub(crate) use windows::{Source, Windows, gemm_windows, pad_map};
 
+use crate::ops::RmsNorm;
 use crate::{PackedWeight, Pool, Rows, RowsMut};
 use activations::Prepared;
 use jobs::{Job, RowSet};
@@ -43,9 +45,39 @@ pub enum Precision {
     /// As they are.
     #[default]
     F32,
-    /// Rounded to bfloat16 where the weight is bfloat16: up to twice as fast where the processor has VDPBF16PS, more with
-    /// TDPBF16PS, and what a model that was trained in bfloat16 expects. Elsewhere it is computed in f32 from the rounded values.
+    /// Rounded to bfloat16 where the weight is bfloat16, which is what a model that was trained in bfloat16 expects: up to twice as
+    /// fast where the processor has VDPBF16PS, more with TDPBF16PS; BFMMLA has not been timed. Elsewhere it is computed in f32
+    /// from the rounded values.
     Bf16,
+}
+
+/// What a list of weights is multiplied with: rows, or what a norm makes of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    rows: Rows<'a>,
+    norm: Option<RmsNorm<'a>>,
+}
+
+impl<'a> From<Rows<'a>> for Input<'a> {
+    fn from(rows: Rows<'a>) -> Self {
+        Self { rows, norm: None }
+    }
+}
+
+impl<'a> Input<'a> {
+    /// What `norm` makes of `rows`: the product is, bit for bit, that of rows that were normalised before. Quantized weights
+    /// spare the normalised rows the way to memory and back.
+    ///
+    /// # Panics
+    /// When the norm has another width than the rows.
+    pub fn normalised(rows: Rows<'a>, norm: RmsNorm<'a>) -> Self {
+        assert_eq!(
+            norm.weight.len(),
+            rows.width(),
+            "a norm has one weight for each value of a row"
+        );
+        Self { rows, norm: Some(norm) }
+    }
 }
 
 /// One weight of a list, and where its product goes.
@@ -76,12 +108,14 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Multiplies the rows `a` (`[m, k]`) with every weight of the list, in one region of the pool.
+/// Multiplies the rows of `a` (`[m, k]`) with every weight of the list, in one region of the pool.
 ///
 /// # Panics
 /// When a weight's k is not the width of `a`, an output or residual is not `[m, n]`, a bias does not hold n values, or the
 /// weights are packed for different [`Isa`](crate::Isa)s.
-pub fn gemm(pool: &Pool, a: Rows<'_>, precision: Precision, products: &mut [Product<'_>]) {
+pub fn gemm<'a>(pool: &Pool, a: impl Into<Input<'a>>, precision: Precision, products: &mut [Product<'_>]) {
+    let a = a.into();
+    let m = a.rows.rows();
     let weights: Vec<&PackedWeight> = products.iter().map(|product| product.weight).collect();
     let Some(prepared) = Prepared::new(pool, a, precision, &weights) else {
         return;
@@ -89,7 +123,7 @@ pub fn gemm(pool: &Pool, a: Rows<'_>, precision: Precision, products: &mut [Prod
     let jobs: Vec<Job<'_>> = products
         .iter_mut()
         .map(|product| {
-            let (n, m) = (product.weight.n(), a.rows());
+            let n = product.weight.n();
             assert_eq!(
                 [product.out.rows(), product.out.width()],
                 [m, n],
@@ -115,27 +149,29 @@ pub fn gemm(pool: &Pool, a: Rows<'_>, precision: Precision, products: &mut [Prod
 ///
 /// # Panics
 /// As [`gemm`], and when the two weights differ in n.
-pub fn gemm_gated(
+pub fn gemm_gated<'a>(
     pool: &Pool,
-    a: Rows<'_>,
+    a: impl Into<Input<'a>>,
     precision: Precision,
     [gate, up]: [&PackedWeight; 2],
     activation: Activation,
     mut out: RowsMut<'_>,
 ) {
+    let a = a.into();
+    let m = a.rows.rows();
     let Some(prepared) = Prepared::new(pool, a, precision, &[gate, up]) else {
         return;
     };
     assert_eq!(gate.n(), up.n(), "gate and up have the same number of rows");
     assert_eq!(
         [out.rows(), out.width()],
-        [a.rows(), gate.n()],
+        [m, gate.n()],
         "shape of the output of a gated product"
     );
     let job = Job {
         weight: gate,
         up: Some(up),
-        rows: RowSet::all(a.rows()),
+        rows: RowSet::all(m),
         out_stride: out.stride(),
         out: out.shared(),
         epilogue: Epilogue::default().with_activation(activation),

@@ -9,6 +9,7 @@
 //! | `neon` | aarch64 | SMULL | in f32 |
 //! | `neon_dot` | and FEAT_DotProd | SDOT | in f32 |
 //! | `neon_i8mm` | and FEAT_I8MM | SMMLA | in f32 |
+//! | `neon_bf16` | and FEAT_BF16 | the same | BFMMLA |
 //! | `avx2` | x86-64 with AVX2, FMA, F16C | VPMADDWD | in f32 |
 //! | `avx_vnni` | and AVX-VNNI | VPDPBUSD, 256 bits | in f32 |
 //! | `avx512` | `avx2` and AVX-512 F, BW, VL, DQ | VPMADDWD, 512 bits | in f32 |
@@ -38,6 +39,8 @@ pub enum Tier {
     NeonDot,
     /// NEON with SMMLA, which multiplies two rows with two columns at once.
     NeonI8mm,
+    /// NEON with SMMLA and BFMMLA, which does the same for bfloat16.
+    NeonBf16,
     /// AVX2, FMA and F16C; 8-bit products widened to 16 bits.
     Avx2,
     /// AVX2 with the 256-bit form of VPDPBUSD.
@@ -54,11 +57,12 @@ pub enum Tier {
 
 impl Tier {
     /// Every tier, slowest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Portable,
         Self::Neon,
         Self::NeonDot,
         Self::NeonI8mm,
+        Self::NeonBf16,
         Self::Avx2,
         Self::AvxVnni,
         Self::Avx512,
@@ -74,6 +78,7 @@ impl Tier {
             Self::Neon => "neon",
             Self::NeonDot => "neon_dot",
             Self::NeonI8mm => "neon_i8mm",
+            Self::NeonBf16 => "neon_bf16",
             Self::Avx2 => "avx2",
             Self::AvxVnni => "avx_vnni",
             Self::Avx512 => "avx512",
@@ -85,7 +90,7 @@ impl Tier {
 
     /// Whether activations that are rounded to bfloat16 stay so: there are instructions for their products.
     pub(crate) fn multiplies_bf16(self) -> bool {
-        matches!(self, Self::Avx512Bf16 | Self::AmxBf16)
+        matches!(self, Self::NeonBf16 | Self::Avx512Bf16 | Self::AmxBf16)
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -95,7 +100,7 @@ impl Tier {
         }
         match self {
             Self::Portable => true,
-            Self::Neon | Self::NeonDot | Self::NeonI8mm => false,
+            Self::Neon | Self::NeonDot | Self::NeonI8mm | Self::NeonBf16 => false,
             Self::Avx2 => has!("avx2", "fma", "f16c"),
             Self::AvxVnni => Self::Avx2.is_available() && has!("avxvnni"),
             Self::Avx512 => Self::Avx2.is_available() && has!("avx512f", "avx512bw", "avx512vl", "avx512dq"),
@@ -114,6 +119,7 @@ impl Tier {
             Self::Portable | Self::Neon => true,
             Self::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
             Self::NeonI8mm => Self::NeonDot.is_available() && std::arch::is_aarch64_feature_detected!("i8mm"),
+            Self::NeonBf16 => Self::NeonI8mm.is_available() && std::arch::is_aarch64_feature_detected!("bf16"),
             Self::Avx2 | Self::AvxVnni | Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 | Self::AmxBf16 => false,
         }
     }

@@ -58,7 +58,7 @@ mod weights;
 
 pub use attention::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, KvCache, Mask, Sequence, attention};
 pub use gemm::{
-    Activation, Epilogue, GatedExperts, Precision, Product, Renormalize, Residual, Routes, gemm, gemm_gated,
+    Activation, Epilogue, GatedExperts, Input, Precision, Product, Renormalize, Residual, Routes, gemm, gemm_gated,
     gemm_grouped, gemm_grouped_gated,
 };
 pub use isa::{Isa, IsaError, Tier};

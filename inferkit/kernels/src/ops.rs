@@ -12,6 +12,7 @@ mod rope;
 mod softmax;
 
 pub use elementwise::{activate, add, sigmoid_mul, silu_mul};
+pub(crate) use norm::factor_of;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::RopeTable;
 pub use softmax::softmax;

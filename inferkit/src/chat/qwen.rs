@@ -32,6 +32,7 @@ use crate::formats::gguf::Gguf;
 use crate::hub::FileSelection;
 use crate::hub::Hub;
 use crate::hub::Source;
+use crate::nn::CacheDtypePreference;
 use crate::nn::DevicePreference;
 use crate::nn::DtypePreference;
 use crate::task::Task;
@@ -78,6 +79,8 @@ pub struct QwenOptions {
     pub device: DevicePreference,
     /// The type of its weights.
     pub dtype: DtypePreference,
+    /// The type of its keys and values: what a context takes of the memory, and attention reads.
+    pub cache_dtype: CacheDtypePreference,
     /// Which files of the source it consists of; `None` is its safetensors, and for a path also its one GGUF.
     pub files: Option<FileSelection>,
     /// Most bytes of weights and key/value cache together; `None` takes four contexts' worth of cache, and no more
@@ -96,6 +99,12 @@ impl QwenOptions {
     #[must_use]
     pub fn with_dtype(self, dtype: DtypePreference) -> Self {
         Self { dtype, ..self }
+    }
+
+    /// Sets the type of keys and values.
+    #[must_use]
+    pub fn with_cache_dtype(self, cache_dtype: CacheDtypePreference) -> Self {
+        Self { cache_dtype, ..self }
     }
 }
 
@@ -186,7 +195,10 @@ impl ModelWrapper for QwenModel {
             block_size: LIKELY_BLOCK,
             force: true,
         };
-        let (weights, of_token) = (weights_bytes(files), source.cache_bytes_per_token());
+        let (weights, of_token) = (
+            weights_bytes(files),
+            source.cache_bytes_per_token(self.options.cache_dtype),
+        );
         Some(memory::range(weights, of_token, &wish, memory::available("cpu")))
     }
 
@@ -206,7 +218,7 @@ impl ModelWrapper for QwenModel {
         job.check()?;
 
         let plan = memory::plan(
-            &source.memory(&device, dtype)?,
+            &source.memory(&device, dtype, self.options.cache_dtype)?,
             &memory::Wish {
                 max_model_len: self.longest_context(&source),
                 budget: self.options.memory_budget,
@@ -218,6 +230,7 @@ impl ModelWrapper for QwenModel {
         let decoder_options = DecoderOptions {
             device: device.clone(),
             dtype,
+            cache_dtype: self.options.cache_dtype,
             cache: plan.cache,
             max_model_len: Some(plan.max_model_len),
         };

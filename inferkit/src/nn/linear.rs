@@ -11,6 +11,7 @@ use inferkit_kernels::PackedWeight;
 
 use super::activation::Activation;
 use super::kernels::Kernels;
+use super::norm::RmsNorm;
 use super::packed::PackedLinear;
 use super::packed::PackedShape;
 use super::weight::Weight;
@@ -83,22 +84,44 @@ impl Linear {
 
     /// What each of `layers` gives for the same `x`.
     pub(crate) fn forward_all<const N: usize>(layers: [&Self; N], x: &Tensor) -> Result<[Tensor; N]> {
-        let packed: Option<Vec<&PackedLinear>> = layers.iter().map(|layer| layer.packed()).collect();
-        let answers = match packed {
-            Some(packed) => PackedLinear::forward_all(&packed, x)?,
+        let answers = match Self::all_packed(layers) {
+            Some(packed) => PackedLinear::forward_all(&packed, x, None)?,
             None => layers.iter().map(|layer| layer.forward(x)).collect::<Result<_>>()?,
         };
-        answers
-            .try_into()
-            .map_err(|_| candle_core::Error::Msg("each layer gives one answer".to_owned()))
+        as_many(answers)
+    }
+
+    /// What each of `layers` gives for what `norm` makes of `x`.
+    pub(crate) fn forward_all_normalised<const N: usize>(
+        layers: [&Self; N],
+        norm: &RmsNorm,
+        x: &Tensor,
+    ) -> Result<[Tensor; N]> {
+        match Self::all_packed(layers).zip(norm.of_kernels()) {
+            Some((packed, norm)) => as_many(PackedLinear::forward_all(&packed, x, Some(norm))?),
+            None => Self::forward_all(layers, &norm.forward(x)?),
+        }
+    }
+
+    fn all_packed<const N: usize>(layers: [&Self; N]) -> Option<Vec<&PackedLinear>> {
+        layers.into_iter().map(Self::packed).collect()
     }
 
     /// `silu(gate(x)) · up(x)`.
     pub(crate) fn gated(gate: &Self, up: &Self, x: &Tensor) -> Result<Tensor> {
         let pair = gate.packed().zip(up.packed());
-        match pair.and_then(|(gate, up)| PackedLinear::gated(gate, up, x)) {
+        match pair.and_then(|(gate, up)| PackedLinear::gated(gate, up, x, None)) {
             Some(gated) => gated,
             None => gate.forward(x)?.silu()? * up.forward(x)?,
+        }
+    }
+
+    /// `silu(gate(y)) · up(y)` of what `norm` makes of `x`.
+    pub(crate) fn gated_normalised(gate: &Self, up: &Self, norm: &RmsNorm, x: &Tensor) -> Result<Tensor> {
+        let pair = gate.packed().zip(up.packed()).zip(norm.of_kernels());
+        match pair.and_then(|((gate, up), norm)| PackedLinear::gated(gate, up, x, Some(norm))) {
+            Some(gated) => gated,
+            None => Self::gated(gate, up, &norm.forward(x)?),
         }
     }
 
@@ -126,6 +149,12 @@ impl Linear {
             Form::Tensors(..) => None,
         }
     }
+}
+
+fn as_many<const N: usize>(answers: Vec<Tensor>) -> Result<[Tensor; N]> {
+    answers
+        .try_into()
+        .map_err(|_| candle_core::Error::Msg("each layer gives one answer".to_owned()))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 
 use crate::nn::Linear;
+use crate::nn::RmsNorm;
 
 /// `down(silu(gate(x)) · up(x))`. Source: arXiv 2002.05202, `SwiGLU`.
 #[derive(Debug, Clone)]
@@ -22,9 +23,10 @@ impl Mlp {
         self.down.forward(&Linear::gated(&self.gate, &self.up, x)?)
     }
 
-    /// The sum of `stream`, `[t, d]`, and what [`forward`](Self::forward) gives.
-    pub(crate) fn forward_onto(&self, x: &Tensor, stream: &Tensor) -> Result<Tensor> {
-        self.down.forward_onto(&Linear::gated(&self.gate, &self.up, x)?, stream)
+    /// The sum of `stream`, `[t, d]`, and what [`forward`](Self::forward) gives for what `norm` makes of it.
+    pub(crate) fn forward_onto(&self, norm: &RmsNorm, stream: &Tensor) -> Result<Tensor> {
+        let inner = Linear::gated_normalised(&self.gate, &self.up, norm, stream)?;
+        self.down.forward_onto(&inner, stream)
     }
 }
 

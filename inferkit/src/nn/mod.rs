@@ -48,6 +48,7 @@ mod threads;
 mod weight;
 mod weights;
 
+pub use preference::CacheDtypePreference;
 pub use preference::DevicePreference;
 pub use preference::DtypePreference;
 pub use threads::Threads;
@@ -79,6 +80,7 @@ pub(crate) use norm::RmsNorm;
 pub(crate) use packed::products;
 pub(crate) use paged::AttentionPlan;
 pub(crate) use paged::CacheShape;
+pub(crate) use paged::CacheType;
 pub(crate) use paged::PagedCache;
 pub(crate) use paged::SequencePlan;
 pub(crate) use recurrent::Bilstm;

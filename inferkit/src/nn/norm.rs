@@ -34,6 +34,17 @@ impl RmsNorm {
         Ok(Self { weight, epsilon })
     }
 
+    /// The norm as kernels take it, if they compute it.
+    pub(super) fn of_kernels(&self) -> Option<ops::RmsNorm<'_>> {
+        match &self.weight {
+            Weight::Tensor(_) => None,
+            Weight::Floats(weight, _) => Some(ops::RmsNorm {
+                weight,
+                epsilon: self.epsilon,
+            }),
+        }
+    }
+
     /// Normalises the last dimension, `[…, d]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.weight {

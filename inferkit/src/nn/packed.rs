@@ -13,6 +13,7 @@ use candle_core::Tensor;
 use inferkit_kernels::Activation;
 use inferkit_kernels::Epilogue;
 use inferkit_kernels::Format;
+use inferkit_kernels::Input;
 use inferkit_kernels::PackError;
 use inferkit_kernels::PackedWeight;
 use inferkit_kernels::Product;
@@ -21,6 +22,7 @@ use inferkit_kernels::Rows;
 use inferkit_kernels::RowsMut;
 use inferkit_kernels::gemm;
 use inferkit_kernels::gemm_gated;
+use inferkit_kernels::ops::RmsNorm;
 
 use super::kernels::Kernels;
 use super::kernels::make_rows;
@@ -152,8 +154,8 @@ impl PackedLinear {
         })
     }
 
-    /// The layers' answers to the same `x`, in one go.
-    pub(super) fn forward_all(layers: &[&Self], x: &Tensor) -> Result<Vec<Tensor>> {
+    /// The layers' answers to the same `x`, or to what `norm` makes of it, in one go.
+    pub(super) fn forward_all(layers: &[&Self], x: &Tensor, norm: Option<RmsNorm<'_>>) -> Result<Vec<Tensor>> {
         let Some(first) = layers.first() else {
             return Ok(Vec::new());
         };
@@ -168,7 +170,7 @@ impl PackedLinear {
                 .map(product)
                 .collect();
             let kernels = &first.matrix.kernels;
-            gemm(kernels.pool(), rows, kernels.precision(), &mut products);
+            gemm(kernels.pool(), input(rows, norm), kernels.precision(), &mut products);
             let tensor = |(layer, answer): (&&Self, Vec<f32>)| {
                 let shape = (rows.rows(), layer.matrix.weight.n());
                 Tensor::from_vec(answer, shape, &Device::Cpu)
@@ -177,8 +179,8 @@ impl PackedLinear {
         })
     }
 
-    /// `silu(gate(x)) · up(x)`, or nothing for two layers that cannot be multiplied together.
-    pub(super) fn gated(gate: &Self, up: &Self, x: &Tensor) -> Option<Result<Tensor>> {
+    /// `silu(gate(x)) · up(x)`, of `x` or of what `norm` makes of it; nothing for two layers that cannot be multiplied together.
+    pub(super) fn gated(gate: &Self, up: &Self, x: &Tensor, norm: Option<RmsNorm<'_>>) -> Option<Result<Tensor>> {
         let pair = [&*gate.matrix.weight, &*up.matrix.weight];
         if gate.matrix.shape() != up.matrix.shape() || gate.bias.is_some() || up.bias.is_some() {
             return None;
@@ -187,7 +189,7 @@ impl PackedLinear {
             make_rows(rows.rows(), pair[0].n(), |out| {
                 let kernels = &gate.matrix.kernels;
                 let (pool, precision) = (kernels.pool(), kernels.precision());
-                gemm_gated(pool, rows, precision, pair, Activation::Silu, out);
+                gemm_gated(pool, input(rows, norm), precision, pair, Activation::Silu, out);
             })
         }))
     }
@@ -218,6 +220,10 @@ impl PackedLinear {
         let kernels = &self.matrix.kernels;
         gemm(kernels.pool(), rows, kernels.precision(), &mut [product]);
     }
+}
+
+fn input<'a>(rows: Rows<'a>, norm: Option<RmsNorm<'a>>) -> Input<'a> {
+    norm.map_or_else(|| rows.into(), |norm| Input::normalised(rows, norm))
 }
 
 fn product_of<'a>(layer: &'a PackedLinear, answer: &'a mut [f32]) -> Product<'a> {
@@ -271,12 +277,15 @@ mod tests {
         let (first, second, other) = (layer([6, 4]), layer([6, 4]), layer([9, 4]));
         let x = Tensor::from_vec(numbers(12), (3, 4), &Device::Cpu).unwrap();
         let alone = |layer: &PackedLinear| layer.forward(&x, None).unwrap();
-        let together = PackedLinear::forward_all(&[&first, &other], &x).unwrap();
+        let together = PackedLinear::forward_all(&[&first, &other], &x, None).unwrap();
         assert!(close(&together[0], &alone(&first)) && close(&together[1], &alone(&other)));
-        let gated = PackedLinear::gated(&first, &second, &x).unwrap().unwrap();
+        let gated = PackedLinear::gated(&first, &second, &x, None).unwrap().unwrap();
         let expected = (alone(&first).silu().unwrap() * alone(&second)).unwrap();
         assert!(close(&gated, &expected));
-        assert!(PackedLinear::gated(&first, &other, &x).is_none(), "of different sizes");
+        assert!(
+            PackedLinear::gated(&first, &other, &x, None).is_none(),
+            "of different sizes"
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! kernels do not take, gather them ([`gather`]). Both compute the same function, and a test holds them equal.
 
 mod blocks;
+mod cache_type;
 mod gather;
 
 use std::cell::RefCell;
@@ -23,6 +24,7 @@ use candle_core::Result;
 use candle_core::Tensor;
 
 use self::blocks::Blocks;
+pub(crate) use self::cache_type::CacheType;
 use super::kernels::Kernels;
 
 /// Sizes of a cache.
@@ -42,16 +44,18 @@ pub(crate) struct CacheShape {
 
 impl CacheShape {
     /// Bytes that one token takes in all layers, keys and values together.
-    pub(crate) fn bytes_per_token(&self, dtype: DType) -> u64 {
-        [self.layers, 2, self.kv_heads, self.head_dim, dtype.size_in_bytes()]
+    pub(crate) fn bytes_per_token(&self, cache_type: impl Into<CacheType>) -> u64 {
+        [self.layers, 2, self.kv_heads]
             .iter()
-            .fold(1_u64, |product, size| product.saturating_mul(*size as u64))
+            .fold(cache_type.into().bytes(self.head_dim), |product, size| {
+                product.saturating_mul(*size as u64)
+            })
     }
 
     /// Bytes of the whole cache.
-    pub(crate) fn bytes(&self, dtype: DType) -> u64 {
+    pub(crate) fn bytes(&self, cache_type: impl Into<CacheType>) -> u64 {
         let tokens = (self.blocks as u64).saturating_mul(self.block_size as u64);
-        tokens.saturating_mul(self.bytes_per_token(dtype))
+        tokens.saturating_mul(self.bytes_per_token(cache_type))
     }
 }
 
@@ -138,13 +142,20 @@ impl SequencePlan {
 impl PagedCache {
     /// A cache of zeros; `kernels` keep it, where they are given and take its sizes. On the CPU, memory is taken from the
     /// system when it is first written.
-    pub(crate) fn new(shape: CacheShape, dtype: DType, device: &Device, kernels: Option<&Kernels>) -> Result<Self> {
-        let blocks = kernels.and_then(|kernels| Blocks::new(&shape, dtype, kernels));
-        // Tensors meet queries of their own type, which is f32 on the processor.
-        let dtype = if blocks.is_none() && kernels.is_some() {
-            DType::F32
-        } else {
-            dtype
+    pub(crate) fn new(
+        shape: CacheShape,
+        cache_type: impl Into<CacheType>,
+        device: &Device,
+        kernels: Option<&Kernels>,
+    ) -> Result<Self> {
+        let cache_type = cache_type.into();
+        let blocks = kernels.and_then(|kernels| Blocks::new(&shape, cache_type, kernels));
+        let dtype = match (cache_type, &blocks) {
+            // Tensors meet queries of their own type, which is f32 on the processor.
+            (CacheType::Plain(_), None) if kernels.is_some() => DType::F32,
+            (CacheType::Plain(dtype), _) => dtype,
+            (CacheType::Int8, Some(_)) => DType::F32,
+            (CacheType::Int8, None) => candle_core::bail!("only kernels keep keys and values in 8 bits"),
         };
         let size = (shape.blocks * shape.block_size, shape.kv_heads, shape.head_dim);
         let zeros = || Tensor::zeros(size, dtype, device);

@@ -1,4 +1,4 @@
-//! Which device and which number type a model gets.
+//! Which device and which number types a model gets.
 
 use std::fmt;
 use std::str::FromStr;
@@ -121,6 +121,51 @@ impl FromStr for DtypePreference {
     }
 }
 
+/// Which type the keys and values of a chat model should have in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CacheDtypePreference {
+    /// The type that is computed with; on the CPU f32, or bf16 where products round to it.
+    #[default]
+    Auto,
+    /// 32-bit floats.
+    F32,
+    /// 16-bit brain floats: half the memory of f32.
+    Bf16,
+    /// 8 bits with one f32 scale for each token, head, and key or value: little more than a quarter of the memory of f32, and a
+    /// fourth of what attention reads. On the CPU only.
+    Int8,
+}
+
+impl fmt::Display for CacheDtypePreference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+impl FromStr for CacheDtypePreference {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            "int8" => Ok(Self::Int8),
+            _ => Err(Error::invalid(
+                RequestFault::InvalidValue,
+                "cache_dtype",
+                format!("cache_dtype {text:?} is unknown; use auto, f32, bf16 or int8"),
+            )),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +188,14 @@ mod tests {
         ] {
             assert_eq!(dtype.to_string().parse::<DtypePreference>().unwrap(), dtype);
         }
+        for dtype in [
+            CacheDtypePreference::Auto,
+            CacheDtypePreference::F32,
+            CacheDtypePreference::Bf16,
+            CacheDtypePreference::Int8,
+        ] {
+            assert_eq!(dtype.to_string().parse::<CacheDtypePreference>().unwrap(), dtype);
+        }
     }
 
     #[test]
@@ -151,5 +204,8 @@ mod tests {
         assert_eq!(error.param(), Some("device"));
         assert!(error.to_string().contains("auto, cpu, cuda:0 or metal"), "{error}");
         assert!("q9".parse::<DtypePreference>().is_err());
+        let error = "int4".parse::<CacheDtypePreference>().unwrap_err();
+        assert_eq!(error.param(), Some("cache_dtype"));
+        assert!(error.to_string().contains("auto, f32, bf16 or int8"), "{error}");
     }
 }

@@ -4,14 +4,18 @@
 //! the tokens. In bfloat16, two neighbours along the inner dimension stand side by side:
 //!
 //! ```text
-//! bf16   keys [block][kv head][d/2][32][2]     values [block][kv head][16][d][2]
-//! f32    keys [block][kv head][d][32]          values [block][kv head][32][d]
+//! bf16   keys [block][kv head][d/2][32][2]               values [block][kv head][16][d][2]
+//! f32    keys [block][kv head][d][32]                    values [block][kv head][32][d]
+//! int8   keys [block][kv head]{[32] f32 scales; [d][32]}  values [block][kv head]{[32] f32 scales; [32][d]}
 //! ```
+//!
+//! In 8 bits, the key of a head and token is `scale * quant`, and so is its value, each with a scale of its own:
+//! `greatest magnitude / 127`. A key or value that holds what is no number is none in all its places.
 
 use half::bf16;
 
+use super::write::{Token, write_bf16, write_f32, write_int8};
 use crate::aligned::{AlignedBytes, SharedMut};
-use crate::simd::{Simd, float_tiers};
 use crate::{Isa, Pool, Rows};
 
 /// Tokens in a block of the cache.
@@ -26,17 +30,23 @@ pub enum CacheElement {
     Bf16,
     /// f32.
     F32,
+    /// 8 bits, with an f32 scale for the key and one for the value of each token and head.
+    Int8,
 }
 
 impl CacheElement {
-    /// Bytes of one value.
-    pub fn bytes(self) -> usize {
+    /// Bytes of the key, or of the value, of one token and head of `width` values; `None` beyond the address space.
+    pub const fn bytes(self, width: usize) -> Option<usize> {
         match self {
-            Self::Bf16 => 2,
-            Self::F32 => 4,
+            Self::Bf16 => width.checked_mul(2),
+            Self::F32 => width.checked_mul(4),
+            Self::Int8 => width.checked_add(4),
         }
     }
 }
+
+/// Bytes of the scales in front of a block of quants.
+pub(super) const SCALE_BYTES: usize = 4 * BLOCK_TOKENS;
 
 /// The measures of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +69,11 @@ impl CacheShape {
 
     /// Bytes of the keys of one head in a block: so far stand the heads of a block from each other.
     pub(super) fn head_bytes(&self) -> usize {
-        BLOCK_TOKENS * self.width * self.element.bytes()
+        BLOCK_TOKENS * self.element.bytes(self.width).unwrap_or_default()
     }
 
     fn half_bytes(&self) -> Option<usize> {
-        let per_token = self
-            .kv_heads
-            .checked_mul(self.width)?
-            .checked_mul(self.element.bytes())?;
+        let per_token = self.kv_heads.checked_mul(self.element.bytes(self.width)?)?;
         let bytes = per_token.checked_mul(BLOCK_TOKENS)?.checked_mul(self.blocks)?;
         (bytes <= isize::MAX as usize / 4).then_some(bytes)
     }
@@ -148,7 +155,7 @@ impl KvCache {
         );
         let isa = self.isa;
         let (key_target, value_target) = (SharedMut::new(&mut self.keys), SharedMut::new(&mut self.values));
-        let head_bytes = BLOCK_TOKENS * width * element.bytes();
+        let head_bytes = self.shape.head_bytes();
         // One unit a head: units never write to the same place, whatever the slots are.
         pool.run(kv_heads, |head| {
             for (token, &slot) in slots.iter().enumerate() {
@@ -158,25 +165,15 @@ impl KvCache {
                 // values from there on; only this unit writes to the head. The ISA is available.
                 unsafe {
                     let (keys, values) = (key_target.get().add(at), value_target.get().add(at));
+                    let token = Token {
+                        key: &key[..width],
+                        value: &value[..width],
+                        at: slot % BLOCK_TOKENS,
+                    };
                     match element {
-                        CacheElement::F32 => {
-                            write_f32(
-                                keys.cast(),
-                                values.cast(),
-                                slot % BLOCK_TOKENS,
-                                &key[..width],
-                                &value[..width],
-                            );
-                        }
-                        CacheElement::Bf16 => {
-                            let token = Token {
-                                key: key.as_ptr(),
-                                value: value.as_ptr(),
-                                width,
-                                at: slot % BLOCK_TOKENS,
-                            };
-                            write_bf16(isa, keys.cast(), values.cast(), &token);
-                        }
+                        CacheElement::F32 => write_f32(keys.cast(), values.cast(), &token),
+                        CacheElement::Bf16 => write_bf16(isa, keys.cast(), values.cast(), &token),
+                        CacheElement::Int8 => write_int8(isa, keys, values, &token),
                     }
                 }
             }
@@ -188,7 +185,7 @@ impl KvCache {
     /// # Panics
     /// When either block does not exist.
     pub fn copy_block(&mut self, from: usize, to: usize) {
-        let size = self.shape.kv_heads * self.shape.width * BLOCK_TOKENS * self.shape.element.bytes();
+        let size = self.shape.kv_heads * self.shape.head_bytes();
         assert!(
             from < self.shape.blocks && to < self.shape.blocks,
             "blocks {from} and {to} of {}",
@@ -214,24 +211,27 @@ impl KvCache {
             slot / BLOCK_TOKENS < blocks && head < kv_heads,
             "slot {slot}, head {head}"
         );
-        let start = (slot / BLOCK_TOKENS * kv_heads + head) * BLOCK_TOKENS * width;
+        let start = (slot / BLOCK_TOKENS * kv_heads + head) * self.shape.head_bytes();
         let at = slot % BLOCK_TOKENS;
+        let number =
+            |half: &[u8], byte: usize| f32::from_le_bytes([half[byte], half[byte + 1], half[byte + 2], half[byte + 3]]);
         let value = |half: &[u8], index: usize| match element {
-            CacheElement::F32 => {
-                let byte = 4 * (start + index);
-                f32::from_le_bytes([half[byte], half[byte + 1], half[byte + 2], half[byte + 3]])
-            }
+            CacheElement::F32 => number(half, start + 4 * index),
             CacheElement::Bf16 => {
-                let byte = 2 * (start + index);
+                let byte = start + 2 * index;
                 bf16::from_le_bytes([half[byte], half[byte + 1]]).to_f32_const()
+            }
+            CacheElement::Int8 => {
+                let quant = i8::from_le_bytes([half[start + SCALE_BYTES + index]]);
+                f32::from(quant) * number(half, start + 4 * at)
             }
         };
         let key = |i: usize| match element {
-            CacheElement::F32 => i * BLOCK_TOKENS + at,
+            CacheElement::F32 | CacheElement::Int8 => i * BLOCK_TOKENS + at,
             CacheElement::Bf16 => (i / 2 * BLOCK_TOKENS + at) * 2 + i % 2,
         };
         let value_at = |i: usize| match element {
-            CacheElement::F32 => at * width + i,
+            CacheElement::F32 | CacheElement::Int8 => at * width + i,
             CacheElement::Bf16 => (at / 2 * width + i) * 2 + at % 2,
         };
         let keys = (0..width).map(|i| value(&self.keys, key(i))).collect();
@@ -240,56 +240,7 @@ impl KvCache {
 
     /// Where keys and values of a block and head begin.
     pub(super) fn block(&self, block: usize, head: usize) -> [*const u8; 2] {
-        let CacheShape {
-            kv_heads,
-            width,
-            element,
-            ..
-        } = self.shape;
-        let at = (block * kv_heads + head) * BLOCK_TOKENS * width * element.bytes();
+        let at = (block * self.shape.kv_heads + head) * self.shape.head_bytes();
         [self.keys[at..].as_ptr(), self.values[at..].as_ptr()]
-    }
-}
-
-/// # Safety
-/// Both targets are the block of one head.
-unsafe fn write_f32(keys: *mut f32, values: *mut f32, at: usize, key: &[f32], value: &[f32]) {
-    let width = key.len();
-    for (i, (key, value)) in key.iter().zip(value).enumerate() {
-        *keys.add(i * BLOCK_TOKENS + at) = *key;
-        *values.add(at * width + i) = *value;
-    }
-}
-
-/// A token of one head.
-struct Token {
-    key: *const f32,
-    value: *const f32,
-    /// A multiple of 16.
-    width: usize,
-    /// Position in the block.
-    at: usize,
-}
-
-float_tiers! {
-    fn write_bf16(keys: *mut u16, values: *mut u16, token: &Token) = write_rounded;
-}
-
-#[inline(always)]
-unsafe fn write_rounded<S: Simd>(keys: *mut u16, values: *mut u16, token: &Token) {
-    let mut rounded = [0_u16; 16];
-    let (pair, half) = (token.at / 2 * token.width, token.at % 2);
-    let mut start = 0;
-    while start < token.width {
-        S::store_bf16(rounded.as_mut_ptr(), S::load(token.key.add(start)));
-        for i in 0..S::LANES / 2 {
-            let target = keys.add(((start / 2 + i) * BLOCK_TOKENS + token.at) * 2);
-            target.cast::<[u16; 2]>().write([rounded[2 * i], rounded[2 * i + 1]]);
-        }
-        S::store_bf16(rounded.as_mut_ptr(), S::load(token.value.add(start)));
-        for i in 0..S::LANES {
-            *values.add((pair + start + i) * 2 + half) = rounded[i];
-        }
-        start += S::LANES;
     }
 }

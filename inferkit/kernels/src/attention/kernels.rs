@@ -6,7 +6,8 @@
 //! stretches. The heads of a block stand one after another, so that several heads are computed together, block by block.
 
 use super::ahead::Ahead;
-use super::cache::BLOCK_TOKENS;
+use super::cache::{BLOCK_TOKENS, CacheElement};
+use super::keys;
 use super::outputs::outputs;
 use crate::simd::{Simd, exp, float_tiers};
 
@@ -30,7 +31,7 @@ pub(super) struct Segment<'a> {
     pub(super) head_bytes: usize,
     /// Values per head.
     pub(super) width: usize,
-    pub(super) is_bf16: bool,
+    pub(super) element: CacheElement,
     pub(super) scale: f32,
     /// `[rows][SEGMENT]`, working memory.
     pub(super) scores: *mut f32,
@@ -91,12 +92,12 @@ unsafe fn attend<S: Simd>(segment: &Segment<'_>) {
     }
     for row in 0..segment.queries.len() {
         *segment.state.add(row) = probabilities::<S>(segment, row, &blocks);
+        if segment.element == CacheElement::Int8 {
+            scale_by_values::<S>(segment, row, &blocks);
+        }
     }
     outputs::<S>(segment, blocks, end);
 }
-
-/// Values of the inner dimension between two looks ahead.
-const STRIDE: usize = 16;
 
 /// Scores of all heads. Few rows are few chains of dependent multiply-adds: then two heads are computed side by side.
 #[inline(always)]
@@ -159,40 +160,11 @@ unsafe fn scores<S: Simd, const H: usize, const R: usize, const V: usize>(
         keys[h] = segment.piece([block, head + h], 0);
         queries[h].copy_from_slice(&segment.queries[rows[h]..rows[h] + R]);
     }
-    let mut sums = [[[S::splat(0.0); V]; R]; H];
-    if segment.is_bf16 {
-        for pair in 0..segment.width / 2 {
-            for h in 0..H {
-                if pair % (STRIDE / 2) == 0 {
-                    ahead[h].ask(4 * pair * BLOCK_TOKENS, 2 * STRIDE * BLOCK_TOKENS);
-                }
-                let keys = keys[h].cast::<i32>().add(pair * BLOCK_TOKENS);
-                let mut k = [S::splat(0.0); V];
-                for v in 0..V {
-                    k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
-                }
-                add_scores::<S, R, V>(&mut sums[h], &queries[h], 2 * pair, &k);
-                for v in 0..V {
-                    k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
-                }
-                add_scores::<S, R, V>(&mut sums[h], &queries[h], 2 * pair + 1, &k);
-            }
-        }
-    } else {
-        for i in 0..segment.width {
-            for h in 0..H {
-                if i % STRIDE == 0 {
-                    ahead[h].ask(4 * i * BLOCK_TOKENS, 4 * STRIDE * BLOCK_TOKENS);
-                }
-                let keys = keys[h].cast::<f32>().add(i * BLOCK_TOKENS);
-                let mut k = [S::splat(0.0); V];
-                for v in 0..V {
-                    k[v] = S::load(keys.add(v * S::LANES));
-                }
-                add_scores::<S, R, V>(&mut sums[h], &queries[h], i, &k);
-            }
-        }
-    }
+    let sums = match segment.element {
+        CacheElement::Bf16 => keys::of_bf16::<S, H, R, V>(segment.width, keys, queries, ahead),
+        CacheElement::F32 => keys::of_f32::<S, H, R, V>(segment.width, keys, queries, ahead),
+        CacheElement::Int8 => keys::of_int8::<S, H, R, V>(segment.width, keys, queries, ahead),
+    };
     for h in 0..H {
         for r in 0..R {
             let target = segment.scores.add((rows[h] + r) * SEGMENT + block * BLOCK_TOKENS);
@@ -202,22 +174,6 @@ unsafe fn scores<S: Simd, const H: usize, const R: usize, const V: usize>(
         }
     }
     R
-}
-
-/// Adds value number `at` of each query times that of the keys.
-#[inline(always)]
-unsafe fn add_scores<S: Simd, const R: usize, const V: usize>(
-    sums: &mut [[S::F; V]; R],
-    queries: &[*const f32; R],
-    at: usize,
-    k: &[S::F; V],
-) {
-    for r in 0..R {
-        let q = S::splat(*queries[r].add(at));
-        for v in 0..V {
-            sums[r][v] = S::fma(q, k[v], sums[r][v]);
-        }
-    }
 }
 
 /// Positions of the lanes of a vector.
@@ -267,6 +223,21 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
         sum = S::add(sum, probability);
     }
     [greatest * segment.scale, S::reduce_add(sum)]
+}
+
+/// Multiplies the probabilities of a row by the scales of the values that they are going to meet, which takes fewer operations than
+/// to multiply the values. Beyond the context it makes numbers that nobody reads.
+#[inline(always)]
+unsafe fn scale_by_values<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std::ops::Range<usize>) {
+    let head = row * segment.heads / segment.queries.len();
+    for block in blocks.clone() {
+        let scales = segment.piece([block, head], 1).cast::<f32>();
+        let probabilities = segment.scores.add(row * SEGMENT + block * BLOCK_TOKENS);
+        for at in (0..BLOCK_TOKENS).step_by(S::LANES) {
+            let scaled = S::mul(S::load(probabilities.add(at)), S::load(scales.add(at)));
+            S::store(probabilities.add(at), scaled);
+        }
+    }
 }
 
 /// Zero for a score that is hidden or minus infinity, NaN for a NaN.

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::ahead::Ahead;
-use super::cache::BLOCK_TOKENS;
+use super::cache::{BLOCK_TOKENS, CacheElement, SCALE_BYTES};
 use super::kernels::{SEGMENT, Segment};
 use crate::simd::Simd;
 
@@ -116,36 +116,13 @@ unsafe fn output<S: Simd, const R: usize, const V: usize>(
         let tokens = BLOCK_TOKENS.min(span.end - at);
         let values = segment.piece([at / BLOCK_TOKENS, span.head], 1);
         let p = probabilities.add(at);
-        if segment.is_bf16 {
-            let mut values = values.cast::<i32>().add(column);
-            let mut token = 0;
-            while token < tokens {
-                span.ahead.ask(2 * token * segment.width, 4 * segment.width);
-                let mut x = [S::splat(0.0); V];
-                for v in 0..V {
-                    x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
-                }
-                add_products::<S, R, V>(&mut sums, p.add(token), &x);
-                // The other half of the last pair may never have been written.
-                if token + 1 < tokens {
-                    for v in 0..V {
-                        x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
-                    }
-                    add_products::<S, R, V>(&mut sums, p.add(token + 1), &x);
-                }
-                values = values.add(segment.width);
-                token += 2;
+        match segment.element {
+            CacheElement::Bf16 => {
+                add_bf16::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead);
             }
-        } else {
-            let mut values = values.cast::<f32>().add(column);
-            for token in 0..tokens {
-                span.ahead.ask(4 * token * segment.width, 4 * segment.width);
-                let mut x = [S::splat(0.0); V];
-                for v in 0..V {
-                    x[v] = S::load(values.add(v * S::LANES));
-                }
-                add_products::<S, R, V>(&mut sums, p.add(token), &x);
-                values = values.add(segment.width);
+            CacheElement::F32 => add_f32::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead),
+            CacheElement::Int8 => {
+                add_int8::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead);
             }
         }
         at += tokens;
@@ -156,6 +133,78 @@ unsafe fn output<S: Simd, const R: usize, const V: usize>(
         }
     }
     R
+}
+
+/// Adds the first `tokens` rows of a block of values.
+#[inline(always)]
+unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    p: *const f32,
+    values: *const u8,
+    [column, width, tokens]: [usize; 3],
+    ahead: Ahead,
+) {
+    let mut values = values.cast::<i32>().add(column);
+    let mut token = 0;
+    while token < tokens {
+        ahead.ask(2 * token * width, 4 * width);
+        let mut x = [S::splat(0.0); V];
+        for v in 0..V {
+            x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
+        }
+        add_products::<S, R, V>(sums, p.add(token), &x);
+        // The other half of the last pair may never have been written.
+        if token + 1 < tokens {
+            for v in 0..V {
+                x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
+            }
+            add_products::<S, R, V>(sums, p.add(token + 1), &x);
+        }
+        values = values.add(width);
+        token += 2;
+    }
+}
+
+#[inline(always)]
+unsafe fn add_f32<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    p: *const f32,
+    values: *const u8,
+    [column, width, tokens]: [usize; 3],
+    ahead: Ahead,
+) {
+    let mut values = values.cast::<f32>().add(column);
+    for token in 0..tokens {
+        ahead.ask(4 * token * width, 4 * width);
+        let mut x = [S::splat(0.0); V];
+        for v in 0..V {
+            x[v] = S::load(values.add(v * S::LANES));
+        }
+        add_products::<S, R, V>(sums, p.add(token), &x);
+        values = values.add(width);
+    }
+}
+
+/// The probabilities hold the scales of the values already.
+#[inline(always)]
+unsafe fn add_int8<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    p: *const f32,
+    values: *const u8,
+    [column, width, tokens]: [usize; 3],
+    ahead: Ahead,
+) {
+    let mut values = values.add(SCALE_BYTES).cast::<i8>().add(column);
+    ahead.ask(0, SCALE_BYTES);
+    for token in 0..tokens {
+        ahead.ask(SCALE_BYTES + token * width, width);
+        let mut x = [S::splat(0.0); V];
+        for v in 0..V {
+            x[v] = S::load_i8(values.add(v * S::LANES));
+        }
+        add_products::<S, R, V>(sums, p.add(token), &x);
+        values = values.add(width);
+    }
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::ahead::AHEAD;
-use super::cache::{BLOCK_TOKENS, CacheElement, KvCache};
+use super::cache::{BLOCK_TOKENS, KvCache};
 use super::kernels::{LOWEST, SEGMENT, Segment, finish, merge, segment};
 use super::{AttentionOptions, Mask, Sequence};
 use crate::aligned::SharedMut;
@@ -176,7 +176,7 @@ impl<'a> Batch<'a> {
             heads: tile.heads.len(),
             head_bytes: shape.head_bytes(),
             width: shape.width,
-            is_bf16: shape.element == CacheElement::Bf16,
+            element: shape.element,
             scale: self.options.scale,
             scores: scores.as_mut_ptr(),
             out,

@@ -1,3 +1,5 @@
+mod int8;
+
 use super::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, KvCache, Mask, Sequence, attention};
 use crate::testing::{Guarded, Random, same_bits};
 use crate::{Isa, Pool, Rows, RowsMut};
@@ -114,7 +116,7 @@ impl Context {
     }
 }
 
-const ELEMENTS: [CacheElement; 2] = [CacheElement::Bf16, CacheElement::F32];
+const ELEMENTS: [CacheElement; 3] = [CacheElement::Bf16, CacheElement::F32, CacheElement::Int8];
 
 #[test]
 fn the_cache_gives_back_what_was_written() {
@@ -124,18 +126,19 @@ fn the_cache_gives_back_what_was_written() {
             for token in [0, 1, 31, 32, 44] {
                 let slot = context.table[token / BLOCK_TOKENS] as usize * BLOCK_TOKENS + token % BLOCK_TOKENS;
                 for head in 0..2 {
-                    let kept = |x: &f32| {
-                        if element == CacheElement::F32 {
-                            *x
-                        } else {
-                            half::bf16::from_f32(*x).to_f32()
-                        }
+                    let kept = |row: &[f32]| -> Vec<f32> {
+                        let greatest = row.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                        let keep = |x: &f32| match element {
+                            CacheElement::F32 => *x,
+                            CacheElement::Bf16 => half::bf16::from_f32(*x).to_f32(),
+                            CacheElement::Int8 => (x * (127.0 / greatest)).round_ties_even() * (greatest / 127.0),
+                        };
+                        row.iter().map(keep).collect()
                     };
                     let at = (token * 2 + head) * 48..(token * 2 + head + 1) * 48;
-                    let expected: Vec<f32> = context.keys[at.clone()].iter().map(kept).collect();
                     let (keys, values) = context.cache.read(slot, head);
-                    assert_eq!(keys, expected, "{} {element:?}", isa.tier());
-                    assert_eq!(values, context.values[at].iter().map(kept).collect::<Vec<_>>());
+                    assert_eq!(keys, kept(&context.keys[at.clone()]), "{} {element:?}", isa.tier());
+                    assert_eq!(values, kept(&context.values[at]), "{} {element:?}", isa.tier());
                 }
             }
         }
@@ -147,6 +150,8 @@ fn attention_is_its_definition_on_every_tier() {
     let window = |options: AttentionOptions, window| options.with_window(Some(window));
     for isa in Isa::available() {
         for element in ELEMENTS {
+            // Scales are one rounding more for each score and share.
+            let tolerance = if element == CacheElement::Int8 { 6e-6 } else { 3e-6 };
             for ([tokens, q_len, kv_heads, heads, width], change) in [
                 ([1, 1, 1, 1, 16], None),
                 ([33, 33, 1, 3, 48], None),
@@ -172,7 +177,7 @@ fn attention_is_its_definition_on_every_tier() {
                         for (found, expected) in found[token * heads * width..].iter().zip(expected) {
                             let error = (f64::from(*found) - expected).abs();
                             assert!(
-                                error < 3e-6,
+                                error < tolerance,
                                 "{} {element:?} {tokens}/{q_len}: {found}, not {expected}",
                                 isa.tier()
                             );

@@ -10,13 +10,16 @@
 //! A *start* is what an integer sum begins with, so that weights stored plus 128 need no correction: -128 times the sum of
 //! the quants, or zero where weights are stored as they are.
 
+use super::Input;
 use super::float::rounded_kernel;
+use super::quantize::{QuantKernel, quantize_rows_to_bytes, quantize_rows_to_plain_bytes, quantize_rows_to_words};
 use super::tiles::Kernel;
 use crate::aligned::SharedMut;
+use crate::ops::RmsNorm;
 use crate::scratch::Scratch;
 use crate::simd::{Simd, float_tiers};
 use crate::weights::Kind;
-use crate::{Isa, PackedWeight, Pool, Precision, Rows};
+use crate::{Isa, PackedWeight, Pool, Precision, Rows, RowsMut};
 
 /// Bytes after the quants of a block.
 const RECORD: usize = 20;
@@ -49,8 +52,8 @@ pub(super) struct Prepared<'a> {
     pub(super) runs: Option<Runs>,
     /// What multiplies them with bfloat16 weights.
     pub(super) rounded_kernel: Kernel,
-    /// What the two forms above point to.
-    memory: [Option<Scratch>; 2],
+    /// What the forms above point to: rounded, quantized, normalised.
+    memory: [Option<Scratch>; 3],
     borrowed: std::marker::PhantomData<&'a [f32]>,
 }
 
@@ -74,8 +77,14 @@ pub(super) struct Runs {
 unsafe impl Sync for Form {}
 
 impl<'a> Prepared<'a> {
-    /// Prepares `a` for `weights`; `None` when there is nothing to compute.
-    pub(super) fn new(pool: &Pool, a: Rows<'a>, precision: Precision, weights: &[&PackedWeight]) -> Option<Self> {
+    /// Prepares an input for `weights`; `None` when there is nothing to compute.
+    pub(super) fn new(
+        pool: &Pool,
+        input: impl Into<Input<'a>>,
+        precision: Precision,
+        weights: &[&PackedWeight],
+    ) -> Option<Self> {
+        let Input { rows: a, mut norm } = input.into();
         let isa = weights.first()?.isa();
         for weight in weights {
             assert_eq!(
@@ -88,6 +97,17 @@ impl<'a> Prepared<'a> {
         if a.rows() == 0 {
             return None;
         }
+        // Quants are made of normalised values that are in registers; only weights of plain numbers need those in memory.
+        let norm_apart = norm.take_if(|_| weights.iter().any(|weight| !weight.layout().is_quantized()));
+        let normalised = norm_apart.map(|norm| {
+            let mut memory = Scratch::floats(a.rows() * a.width());
+            let out = &mut memory.as_f32_mut()[..a.rows() * a.width()];
+            norm.apply(pool, isa, a, RowsMut::new(out, a.width()));
+            memory
+        });
+        let a = normalised.as_ref().map_or(a, |memory| {
+            Rows::new(&memory.as_f32()[..a.rows() * a.width()], a.width())
+        });
         let is_bf16 = |weight: &&PackedWeight| weight.layout().kind == Kind::Bf16;
         let rounded = precision == Precision::Bf16 && weights.iter().any(is_bf16);
         let mut prepared = Self {
@@ -100,25 +120,28 @@ impl<'a> Prepared<'a> {
             int8: None,
             runs: None,
             rounded_kernel: rounded_kernel(isa),
-            memory: [None, None],
+            memory: [None, None, None],
             borrowed: std::marker::PhantomData,
         };
         if rounded {
             prepared.rounded = Some(if isa.tier().multiplies_bf16() {
-                prepared.keep(0, pool, a, a.width().next_multiple_of(2) * 2, round_rows)
+                let stride = a.width().next_multiple_of(2) * 2;
+                prepared.keep(0, pool, a, stride, Conversion::Round(round_rows))
             } else {
-                prepared.keep(0, pool, a, 4 * a.width(), round_and_widen_rows)
+                prepared.keep(0, pool, a, 4 * a.width(), Conversion::Round(round_and_widen_rows))
             });
         }
         if let Some(weight) = weights.iter().find(|weight| weight.layout().is_quantized()) {
             let group = weight.layout().activations();
-            let kernel = match (group, weight.layout().bias) {
+            let kernel: QuantKernel = match (group, weight.layout().bias) {
                 (4, 0) => quantize_rows_to_plain_bytes,
                 (4, _) => quantize_rows_to_bytes,
                 _ => quantize_rows_to_words,
             };
-            prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), kernel));
+            let conversion = Conversion::Quantize(kernel, norm.as_ref());
+            prepared.int8 = Some(prepared.keep(1, pool, a, a.width() / 32 * block_bytes(group), conversion));
         }
+        prepared.memory[2] = normalised;
         Some(prepared)
     }
 
@@ -131,13 +154,13 @@ impl<'a> Prepared<'a> {
             int8: None,
             runs: Some(runs),
             rounded_kernel: rounded_kernel(isa),
-            memory: [None, None],
+            memory: [None, None, None],
             borrowed: std::marker::PhantomData,
         }
     }
 
     /// Fills a buffer with one form of every row and keeps it.
-    fn keep(&mut self, slot: usize, pool: &Pool, a: Rows<'_>, stride: usize, kernel: RowKernel) -> Form {
+    fn keep(&mut self, slot: usize, pool: &Pool, a: Rows<'_>, stride: usize, conversion: Conversion<'_>) -> Form {
         /// Values that are worth a unit of their own.
         const UNIT: usize = 8_192;
         let mut memory = Scratch::bytes(a.rows() * stride);
@@ -148,8 +171,14 @@ impl<'a> Prepared<'a> {
             for row in unit * per_unit..((unit + 1) * per_unit).min(a.rows()) {
                 let values = a.row(row);
                 // SAFETY: the buffer has `stride` bytes for each row, as many as the kernel writes for `values.len()`
-                // values, and the row belongs to this unit alone. `isa` is available.
-                unsafe { kernel(isa, values.as_ptr(), values.len(), target.get().add(row * stride)) };
+                // values, and the row belongs to this unit alone. A norm has as many weights. `isa` is available.
+                unsafe {
+                    let target = target.get().add(row * stride);
+                    match conversion {
+                        Conversion::Round(kernel) => kernel(isa, values.as_ptr(), values.len(), target),
+                        Conversion::Quantize(kernel, norm) => kernel(isa, values, norm, target),
+                    }
+                }
             }
         });
         let form = Form {
@@ -161,21 +190,17 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Converts one row: values, their number, target.
+/// How one row becomes what products read.
+#[derive(Clone, Copy)]
+enum Conversion<'a> {
+    Round(RowKernel),
+    /// With the norm that comes first.
+    Quantize(QuantKernel, Option<&'a RmsNorm<'a>>),
+}
+
+/// Rounds one row: values, their number, target.
 type RowKernel = unsafe fn(Isa, *const f32, usize, *mut u8);
 
-float_tiers! {
-    /// Quants of one byte, for weights that are stored plus 128.
-    fn quantize_rows_to_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_bytes;
-}
-float_tiers! {
-    /// Quants of one byte, for weights that are stored as they are.
-    fn quantize_rows_to_plain_bytes(row: *const f32, k: usize, target: *mut u8) = quantize_plain_bytes;
-}
-float_tiers! {
-    /// Quants of two bytes.
-    fn quantize_rows_to_words(row: *const f32, k: usize, target: *mut u8) = quantize_words;
-}
 float_tiers! {
     /// bfloat16, zero-padded to an even number.
     pub(super) fn round_rows(row: *const f32, k: usize, target: *mut u8) = round_bf16;
@@ -183,63 +208,6 @@ float_tiers! {
 float_tiers! {
     /// Rounded to bfloat16, as f32.
     pub(super) fn round_and_widen_rows(row: *const f32, k: usize, target: *mut u8) = round_and_widen;
-}
-
-#[inline(always)]
-unsafe fn quantize_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 4, 128>(row, k, target);
-}
-
-#[inline(always)]
-unsafe fn quantize_plain_bytes<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 4, 0>(row, k, target);
-}
-
-#[inline(always)]
-unsafe fn quantize_words<S: Simd>(row: *const f32, k: usize, target: *mut u8) {
-    quantize::<S, 2, 0>(row, k, target);
-}
-
-/// Groups whose greatest magnitude lies below this are zero: its reciprocal would overflow.
-const SMALLEST: f32 = 1e-30;
-
-#[inline(always)]
-unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i16>(row: *const f32, k: usize, target: *mut u8) {
-    for block in 0..k / 32 {
-        let values = row.add(32 * block);
-        let target = target.add(block * block_bytes(GROUP));
-        let (mut greatest, mut finite) = (S::splat(0.0), true);
-        for at in (0..32).step_by(S::LANES) {
-            let value = S::abs(S::load(values.add(at)));
-            finite &= S::all_finite(value);
-            greatest = S::max(greatest, value);
-        }
-        let greatest = S::reduce_max(greatest);
-        // A value that is no number makes the whole block, and with it the row, no number.
-        let (scale, inverse) = match (finite, greatest >= SMALLEST) {
-            (false, _) => (f32::NAN, 0.0),
-            (true, true) => (greatest / 127.0, 127.0 / greatest),
-            (true, false) => (0.0, 0.0),
-        };
-        let mut sums = [0.0_f32; 2];
-        for at in (0..32).step_by(S::LANES) {
-            let value = if finite { S::load(values.add(at)) } else { S::splat(0.0) };
-            let quants = S::round(S::mul(value, S::splat(inverse)));
-            sums[at / 16] += S::reduce_add(S::to_f32(quants));
-            if GROUP == 4 {
-                S::store_i8(target.add(at).cast(), quants);
-            } else {
-                S::store_i16(target.add(2 * at).cast(), quants);
-            }
-        }
-        let start = f32::from(-OFFSET);
-        let record = target.add(record_at(GROUP));
-        record
-            .cast::<[f32; 2]>()
-            .write_unaligned([scale, scale * (sums[0] + sums[1])]);
-        let starts = [sums[0] + sums[1], sums[0], sums[1]].map(|sum| (sum * start) as i32);
-        record.add(START_AT).cast::<[i32; 3]>().write_unaligned(starts);
-    }
 }
 
 #[inline(always)]

@@ -4,6 +4,12 @@
 //! AVX-512, 6 by 16 are 12 of the 16 of AVX2. For each k it loads the weights once and spreads one activation per row.
 //! A panel is four vectors wide, or two where it is narrow.
 
+#[cfg(target_arch = "aarch64")]
+mod matrix;
+
+#[cfg(target_arch = "aarch64")]
+use matrix::bf16_matrix_block;
+
 #[cfg(target_arch = "x86_64")]
 use super::tile_unit;
 use super::tiles::{Ahead, Block, Kernel, for_tiles};
@@ -213,6 +219,10 @@ pub(super) fn rounded_kernel(isa: Isa) -> Kernel {
         Tier::AmxBf16 => return tile_unit::bf16_block,
         Tier::Avx512Bf16 => return bf16_dot_block,
         _ => {}
+    }
+    #[cfg(target_arch = "aarch64")]
+    if isa.tier().multiplies_bf16() {
+        return bf16_matrix_block;
     }
     let _ = isa;
     bf16_block

@@ -152,8 +152,7 @@ macro_rules! sum {
 #[inline(always)]
 unsafe fn rms<S: Simd>(x: *const f32, out: *mut f32, weight: &[f32], epsilon: f32) {
     let width = weight.len();
-    let squares = sum!(S, x, width, |v, _lanes| S::mul(v, v));
-    let factor = S::splat((1.0 / (squares / width as f64 + f64::from(epsilon)).sqrt()) as f32);
+    let factor = S::splat(factor_of::<S>(x, width, epsilon));
     for start in (0..width).step_by(S::LANES) {
         let lanes = S::LANES.min(width - start);
         let value = S::mul(S::load_head(x.add(start), lanes), factor);
@@ -163,6 +162,13 @@ unsafe fn rms<S: Simd>(x: *const f32, out: *mut f32, weight: &[f32], epsilon: f3
             S::mul(value, S::load_head(weight.as_ptr().add(start), lanes)),
         );
     }
+}
+
+/// What a root-mean-square norm multiplies a row with, before its weights.
+#[inline(always)]
+pub(crate) unsafe fn factor_of<S: Simd>(x: *const f32, width: usize, epsilon: f32) -> f32 {
+    let squares = sum!(S, x, width, |v, _lanes| S::mul(v, v));
+    (1.0 / (squares / width as f64 + f64::from(epsilon)).sqrt()) as f32
 }
 
 #[inline(always)]

@@ -23,7 +23,8 @@ macro_rules! float_tiers {
                     $crate::Tier::Portable
                     | $crate::Tier::Neon
                     | $crate::Tier::NeonDot
-                    | $crate::Tier::NeonI8mm => {}
+                    | $crate::Tier::NeonI8mm
+                    | $crate::Tier::NeonBf16 => {}
                 }
             }
             // NEON belongs to every aarch64 processor: no function of its own is needed.
@@ -62,12 +63,15 @@ macro_rules! int8_tiers {
                     $crate::Tier::Portable
                     | $crate::Tier::Neon
                     | $crate::Tier::NeonDot
-                    | $crate::Tier::NeonI8mm => {}
+                    | $crate::Tier::NeonI8mm
+                    | $crate::Tier::NeonBf16 => {}
                 }
             }
             #[cfg(target_arch = "aarch64")]
             match isa.tier() {
-                $crate::Tier::NeonI8mm => return $kernel::<$crate::simd::MatrixNeon>($($arg),*),
+                $crate::Tier::NeonI8mm | $crate::Tier::NeonBf16 => {
+                    return $kernel::<$crate::simd::MatrixNeon>($($arg),*);
+                }
                 $crate::Tier::NeonDot => return $kernel::<$crate::simd::QuadNeon>($($arg),*),
                 $crate::Tier::Neon => return $kernel::<$crate::simd::WideNeon>($($arg),*),
                 _ => {}

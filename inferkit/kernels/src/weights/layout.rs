@@ -53,10 +53,10 @@ impl Layout {
     pub(crate) fn new(isa: Isa, kind: Kind, n: usize) -> Self {
         let wide = isa.tier() >= Tier::Avx512;
         let pairs = matches!(isa.tier(), Tier::Avx2 | Tier::Avx512);
-        let signed = pairs || matches!(isa.tier(), Tier::Neon | Tier::NeonDot | Tier::NeonI8mm);
+        let signed = pairs || matches!(isa.tier(), Tier::Neon | Tier::NeonDot | Tier::NeonI8mm | Tier::NeonBf16);
         let group = match isa.tier() {
             Tier::Avx2 | Tier::Avx512 => 2,
-            Tier::NeonI8mm => 8,
+            Tier::NeonI8mm | Tier::NeonBf16 => 8,
             _ => 4,
         };
         // The first layers of a convolutional network have 32 channels, for which a wide panel would be half empty.

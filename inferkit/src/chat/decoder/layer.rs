@@ -50,20 +50,23 @@ pub(super) struct Shared<'a> {
 impl Layer {
     /// The stream `x`, `[t, hidden]`, behind layer number `index`.
     pub(super) fn forward(&self, x: &Tensor, index: usize, shared: &mut Shared<'_>) -> Result<Tensor> {
-        let mixed = self.attention.mix(&self.attention_norm.forward(x)?, index, shared)?;
+        let mixed = self.attention.mix(&self.attention_norm, x, index, shared)?;
         let x = self.attention.output.forward_onto(&mixed, x)?;
-        let normalised = self.feed_forward_norm.forward(&x)?;
         match &self.feed_forward {
-            FeedForward::Dense(mlp) => mlp.forward_onto(&normalised, &x),
-            FeedForward::Sparse(mixture) => x + mixture.forward(&normalised)?,
+            FeedForward::Dense(mlp) => mlp.forward_onto(&self.feed_forward_norm, &x),
+            FeedForward::Sparse(mixture) => {
+                let normalised = self.feed_forward_norm.forward(&x)?;
+                x + mixture.forward(&normalised)?
+            }
         }
     }
 }
 
 impl Attention {
-    /// What each row takes from the rows it sees, before the output matrix.
-    fn mix(&self, x: &Tensor, index: usize, shared: &mut Shared<'_>) -> Result<Tensor> {
-        let [queries, keys, values] = Linear::forward_all([&self.query, &self.key, &self.value], x)?;
+    /// What each row takes from the rows it sees, before the output matrix; `norm` comes first.
+    fn mix(&self, norm: &RmsNorm, x: &Tensor, index: usize, shared: &mut Shared<'_>) -> Result<Tensor> {
+        let layers = [&self.query, &self.key, &self.value];
+        let [queries, keys, values] = Linear::forward_all_normalised(layers, norm, x)?;
         let (mut queries, mut keys) = (self.heads(&queries)?, self.heads(&keys)?);
         let values = self.heads(&values)?;
         if let Some((of_queries, of_keys)) = &self.head_norms {

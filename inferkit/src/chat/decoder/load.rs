@@ -6,6 +6,8 @@ use super::step::Decoder;
 use crate::error::Error;
 use crate::error::RequestFault;
 use crate::error::Result;
+use crate::nn::CacheDtypePreference;
+use crate::nn::CacheType;
 use crate::nn::Device;
 use crate::nn::DtypePreference;
 use crate::nn::PagedCache;
@@ -21,6 +23,8 @@ pub(crate) struct DecoderOptions {
     pub(crate) device: Device,
     /// What the weights become.
     pub(crate) dtype: DtypePreference,
+    /// What keys and values become.
+    pub(crate) cache_dtype: CacheDtypePreference,
     /// Room for keys and values.
     pub(crate) cache: CacheSize,
     /// Longest sequence in tokens, if shorter than what the model is made for.
@@ -53,12 +57,13 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Error::BadModel`] naming a tensor that is missing or has another shape than the configuration calls for,
-    /// [`Error::InvalidRequest`] for a cache that cannot be addressed, [`Error::Unavailable`] when cancelled or
+    /// [`Error::InvalidRequest`] for a cache that cannot be addressed or of a type that attention does not read there, [`Error::Unavailable`] when cancelled or
     /// when the device's memory runs out.
     pub(crate) fn load(source: &DecoderSource, options: &DecoderOptions, job: &Job) -> Result<Self> {
         let config = &source.config;
         let placement = source.placement(&options.device, options.dtype)?;
         let shape = source.cache_shape(options.cache.blocks, options.cache.block_size);
+        let cache_type = CacheType::choose(options.cache_dtype, &placement, shape.head_dim)?;
         let slots = shape
             .blocks
             .checked_mul(shape.block_size)
@@ -78,9 +83,8 @@ impl Decoder {
         let norm = loader.final_norm()?;
         let (placement, weights_bytes) = loader.finish();
         let kernels = placement.kernels.as_ref();
-        let cache =
-            PagedCache::new(shape, placement.cache_dtype(), &placement.device, kernels).map_err(device_fault)?;
-        let memory = MemoryUse::new(weights_bytes, shape.bytes(placement.cache_dtype()));
+        let cache = PagedCache::new(shape, cache_type, &placement.device, kernels).map_err(device_fault)?;
+        let memory = MemoryUse::new(weights_bytes, shape.bytes(cache_type));
         let limit = options.max_model_len.unwrap_or(usize::MAX);
         tracing::info!(
             architecture = %config.architecture,

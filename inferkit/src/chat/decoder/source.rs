@@ -18,7 +18,9 @@ use crate::formats::gguf::Gguf;
 use crate::formats::safetensors;
 use crate::formats::safetensors::Checkpoint;
 use crate::formats::safetensors::ElementType;
+use crate::nn::CacheDtypePreference;
 use crate::nn::CacheShape;
+use crate::nn::CacheType;
 use crate::nn::Device;
 use crate::nn::DtypePreference;
 use crate::nn::Encoding;
@@ -85,8 +87,14 @@ impl DecoderSource {
     /// What loading will take on `device`, from the directories alone.
     ///
     /// # Errors
-    /// [`Error::BadModel`] for a tensor of a type that is not known.
-    pub(crate) fn memory(&self, device: &Device, dtype: DtypePreference) -> Result<MemoryEstimate> {
+    /// [`Error::BadModel`] for a tensor of a type that is not known, [`Error::InvalidRequest`] for keys and values of a type that
+    /// attention does not read there.
+    pub(crate) fn memory(
+        &self,
+        device: &Device,
+        dtype: DtypePreference,
+        cache_dtype: CacheDtypePreference,
+    ) -> Result<MemoryEstimate> {
         let placement = self.placement(device, dtype)?;
         let mut weights_bytes = 0_u64;
         for name in self.tensors.names() {
@@ -97,7 +105,7 @@ impl DecoderSource {
         let shape = self.cache_shape(0, 0);
         Ok(MemoryEstimate {
             weights_bytes,
-            cache_bytes_per_token: shape.bytes_per_token(placement.cache_dtype()),
+            cache_bytes_per_token: shape.bytes_per_token(CacheType::choose(cache_dtype, &placement, shape.head_dim)?),
         })
     }
 
@@ -121,10 +129,17 @@ impl DecoderSource {
         Ok(self.tensors.need(&format!("{name}.weight"))?.encoding)
     }
 
-    /// Bytes that a token of the cache takes: in numbers of 16 bits, and in numbers of 32.
-    pub(crate) fn cache_bytes_per_token(&self) -> (u64, u64) {
+    /// Least and most bytes that a token of the cache takes before the device is known: numbers of 16 and of 32 bits, unless a type
+    /// was asked for.
+    pub(crate) fn cache_bytes_per_token(&self, wanted: CacheDtypePreference) -> (u64, u64) {
         let shape = self.cache_shape(0, 0);
-        (shape.bytes_per_token(DType::F16), shape.bytes_per_token(DType::F32))
+        let [least, most] = match wanted {
+            CacheDtypePreference::Auto => [DType::F16, DType::F32].map(CacheType::Plain),
+            CacheDtypePreference::F32 => [CacheType::Plain(DType::F32); 2],
+            CacheDtypePreference::Bf16 => [CacheType::Plain(DType::BF16); 2],
+            CacheDtypePreference::Int8 => [CacheType::Int8; 2],
+        };
+        (shape.bytes_per_token(least), shape.bytes_per_token(most))
     }
 
     pub(super) fn cache_shape(&self, blocks: usize, block_size: usize) -> CacheShape {

@@ -4,12 +4,10 @@
 //! **Invariant:** a row is the same, bit by bit, however its sequence is cut into steps and whatever else is in the batch;
 //! the kernels see to it.
 
-use candle_core::DType;
 use candle_core::Result;
 use candle_core::Tensor;
 use inferkit_kernels::AttentionOptions;
 use inferkit_kernels::BLOCK_TOKENS;
-use inferkit_kernels::CacheElement;
 use inferkit_kernels::KvCache;
 use inferkit_kernels::Mask;
 use inferkit_kernels::Sequence;
@@ -17,6 +15,7 @@ use inferkit_kernels::attention;
 
 use super::AttentionPlan;
 use super::CacheShape;
+use super::CacheType;
 use super::Sight;
 use crate::nn::kernels::Kernels;
 use crate::nn::kernels::make_rows;
@@ -30,18 +29,13 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
-    /// An empty cache of f32 or bf16, or nothing for types and sizes that the kernels do not take.
-    pub(super) fn new(shape: &CacheShape, dtype: DType, kernels: &Kernels) -> Option<Self> {
-        let element = match dtype {
-            DType::F32 => CacheElement::F32,
-            DType::BF16 => CacheElement::Bf16,
-            _ => return None,
-        };
+    /// An empty cache, or nothing for types and sizes that the kernels do not take.
+    pub(super) fn new(shape: &CacheShape, cache_type: CacheType, kernels: &Kernels) -> Option<Self> {
         let of_layer = inferkit_kernels::CacheShape {
             blocks: shape.blocks,
             kv_heads: shape.kv_heads,
             width: shape.head_dim,
-            element,
+            element: cache_type.element()?,
         };
         let holds_something = shape.blocks > 0 && shape.kv_heads > 0 && shape.head_dim > 0;
         let fits = shape.block_size == BLOCK_TOKENS && shape.head_dim.is_multiple_of(16);

@@ -211,6 +211,7 @@ fn rows_for_neighbouring_slots_are_written_in_one_go() {
 fn the_cache_knows_its_size() {
     assert_eq!(SHAPE.bytes_per_token(DType::F32), 2 * 2 * 48 * 4);
     assert_eq!(SHAPE.bytes(DType::BF16), 24 * 32 * 2 * 2 * 48 * 2);
+    assert_eq!(SHAPE.bytes(CacheType::Int8), 24 * 32 * 2 * 2 * (48 + 4));
 }
 
 #[test]
@@ -225,28 +226,37 @@ fn sizes_that_the_kernels_do_not_take_are_kept_as_tensors() {
     ] {
         let cache = PagedCache::new(shape, DType::F32, &Device::Cpu, Some(&kernels)).unwrap();
         assert!(matches!(cache.layers, Layers::Tensors(_)), "{shape:?}");
+        assert!(
+            PagedCache::new(shape, CacheType::Int8, &Device::Cpu, Some(&kernels)).is_err(),
+            "tensors have no 8 bits"
+        );
     }
 }
 
 #[test]
-fn a_cache_in_bf16_gives_nearly_what_one_in_f32_gives() {
+fn a_cache_in_fewer_bits_gives_nearly_what_one_in_f32_gives() {
     let (blocks, context) = ([3, 7, 2], 70);
     let kernels = Kernels::open().unwrap();
     let queries = tensor(5, HEADS, 3);
-    let attended = [DType::F32, DType::BF16].map(|dtype| {
-        let mut cache = PagedCache::new(SHAPE, dtype, &Device::Cpu, Some(&kernels)).unwrap();
+    let kinds = [
+        CacheType::Plain(DType::F32),
+        CacheType::Plain(DType::BF16),
+        CacheType::Int8,
+    ];
+    let attended = kinds.map(|kind| {
+        let mut cache = PagedCache::new(SHAPE, kind, &Device::Cpu, Some(&kernels)).unwrap();
         let (keys, values) = (tensor(context, SHAPE.kv_heads, 1), tensor(context, SHAPE.kv_heads, 2));
         cache
             .write(0, &keys, &values, &plan(&blocks, context, context))
             .unwrap();
         flat(&cache.attend(0, &queries, &plan(&blocks, context, 5), None).unwrap())
     });
-    let [exact, rounded] = attended;
-    // Keys and values lose what is below an eighth significant bit; weights sum to one.
-    let most = exact
-        .iter()
-        .zip(&rounded)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max);
-    assert!(most > 0.0 && most < 0.02, "{most}");
+    let [exact, rounded @ ..] = attended;
+    // Keys and values lose what is below an eighth significant bit, or below half of a 127th of the greatest of a head; weights sum
+    // to one.
+    for rounded in rounded {
+        let pairs = exact.iter().zip(&rounded);
+        let most = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(most > 0.0 && most < 0.02, "{most}");
+    }
 }

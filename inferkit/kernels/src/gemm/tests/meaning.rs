@@ -107,7 +107,7 @@ fn long_rows_cross_every_slice() {
 
 #[test]
 fn vector_tiers_agree_bit_for_bit() {
-    // Only VDPBF16PS rounds differently. Plain Rust has no fused multiply-add and is compared by tolerance above.
+    // Only products of bfloat16 by bfloat16 round differently. Plain Rust has no fused multiply-add and is compared by tolerance above.
     let tiers: Vec<Isa> = Isa::available().filter(|isa| isa.tier() > Tier::Portable).collect();
     for format in Format::ALL {
         let a = Random::new(8).floats(9 * 512);

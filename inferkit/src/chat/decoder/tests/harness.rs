@@ -15,6 +15,7 @@ use crate::chat::runner::SequenceSlice;
 use crate::chat::runner::StepBatch;
 use crate::error::Result;
 use crate::formats::safetensors::Checkpoint;
+use crate::nn::CacheDtypePreference;
 use crate::nn::Device;
 use crate::nn::DtypePreference;
 use crate::wrapper::Job;
@@ -31,6 +32,7 @@ pub(super) fn options(dtype: DtypePreference) -> DecoderOptions {
     DecoderOptions {
         device: Device::under_test(),
         dtype,
+        cache_dtype: CacheDtypePreference::Auto,
         cache: CacheSize {
             blocks: BLOCKS,
             block_size: BLOCK_SIZE,

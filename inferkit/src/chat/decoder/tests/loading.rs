@@ -12,6 +12,7 @@ use crate::chat::decoder::DecoderOptions;
 use crate::chat::decoder::DecoderSource;
 use crate::chat::files::ModelFiles;
 use crate::chat::runner::Runner;
+use crate::nn::CacheDtypePreference;
 use crate::nn::DtypePreference;
 use crate::wrapper::Job;
 
@@ -36,7 +37,7 @@ fn the_estimate_before_loading_is_the_memory_after_it() {
     {
         let source = source(&path);
         let options = options(dtype);
-        let estimate = source.memory(&options.device, dtype).unwrap();
+        let estimate = source.memory(&options.device, dtype, options.cache_dtype).unwrap();
         let decoder = Decoder::load(&source, &options, &Job::new()).unwrap();
         // The scaling of a GGUF's angles is no weight, and is the only tensor that is not.
         let spare = if path.to_string_lossy().contains("llama") {
@@ -52,6 +53,43 @@ fn the_estimate_before_loading_is_the_memory_after_it() {
         );
         let tokens = (options.cache.blocks * options.cache.block_size) as u64;
         assert_eq!(decoder.memory().cache_bytes, tokens * estimate.cache_bytes_per_token);
+    }
+}
+
+#[test]
+fn keys_and_values_of_8_bits_are_counted_with_their_scales() {
+    let options = with_8_bits();
+    for name in ["models/llama-tied", "models/qwen3-yarn"] {
+        let source = source(&goldens().join(name));
+        let config = source.config();
+        let per_token = (config.layers.len() * 2 * config.kv_heads * (config.head_dim + 4)) as u64;
+        let estimate = source.memory(&options.device, options.dtype, options.cache_dtype);
+        assert_eq!(estimate.unwrap().cache_bytes_per_token, per_token, "{name}");
+        let tokens = (options.cache.blocks * options.cache.block_size) as u64;
+        let decoder = Decoder::load(&source, &options, &Job::new()).unwrap();
+        assert_eq!(decoder.memory().cache_bytes, tokens * per_token, "{name}");
+    }
+}
+
+#[test]
+fn keys_and_values_of_8_bits_are_refused_for_heads_that_kernels_do_not_take() {
+    let options = with_8_bits();
+    let source = source(&goldens().join("models/qwen3-moe"));
+    let estimate = source.memory(&options.device, options.dtype, options.cache_dtype);
+    let loaded = Decoder::load(&source, &options, &Job::new());
+    for error in [estimate.unwrap_err(), loaded.unwrap_err()] {
+        assert_eq!(
+            (error.code(), error.param()),
+            ("unsupported_value", Some("cache_dtype"))
+        );
+        assert!(error.to_string().contains("heads hold 24 numbers"), "{error}");
+    }
+}
+
+fn with_8_bits() -> DecoderOptions {
+    DecoderOptions {
+        cache_dtype: CacheDtypePreference::Int8,
+        ..options(DtypePreference::Auto)
     }
 }
 
@@ -79,7 +117,11 @@ fn a_cancelled_job_ends_the_load() {
 
 fn source_bytes(source: &DecoderSource) -> u64 {
     source
-        .memory(&options(DtypePreference::Auto).device, DtypePreference::Auto)
+        .memory(
+            &options(DtypePreference::Auto).device,
+            DtypePreference::Auto,
+            CacheDtypePreference::Auto,
+        )
         .unwrap()
         .weights_bytes
 }
@@ -105,9 +147,9 @@ fn a_decoder_says_what_it_can_take_and_what_its_weights_are() {
     let (cache, block_size) = (CacheSize::for_tokens(100, &device), device.block_size());
     let options = DecoderOptions {
         device,
-        dtype: DtypePreference::Auto,
         cache,
         max_model_len: Some(200),
+        ..options(DtypePreference::Auto)
     };
     let decoder = Decoder::load(&source, &options, &Job::new()).unwrap();
     let capabilities = decoder.capabilities();
