@@ -42,8 +42,8 @@ memory_returns() {
   local server=$!
   for _ in $(seq 50); do curl -fs "$base/healthz" >/dev/null && break; sleep 0.1; done
   in_use() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
-  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print(json.load(sys.stdin)["models"][0]["state"])'; }
-  until_state() { for _ in $(seq 600); do [ "$(state)" = "$1" ] && return; sleep 0.1; done; tail -n 20 "$folder/log"; return 1; }
+  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print(json.load(sys.stdin)["models"][0]["runtime_status"])'; }
+  until_state() { for _ in $(seq 100); do [ "$(state)" = "$1" ] && return; sleep 0.1; done; tail -n 20 "$folder/log"; return 1; }
   used+=("$(in_use)")
   curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded && used+=("$(in_use)")
   for _ in 1 2 3; do
