@@ -42,15 +42,15 @@ memory_returns() {
   local server=$!
   for _ in $(seq 50); do curl -fs "$base/healthz" >/dev/null && break; sleep 0.1; done
   in_use() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
-  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print(json.load(sys.stdin)["models"][0]["runtime_status"])'; }
+  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print({m["key"]: m["runtime_status"] for m in json.load(sys.stdin)["models"]}["qwen"])'; }
   until_state() { for _ in $(seq 100); do [ "$(state)" = "$1" ] && return; sleep 0.1; done; tail -n 20 "$folder/log"; return 1; }
   used+=("$(in_use)")
   curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded && used+=("$(in_use)")
   for _ in 1 2 3; do
-    curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state downloaded && used+=("$(in_use)")
+    curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state unloaded && used+=("$(in_use)")
     curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded
   done
-  curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state downloaded && used+=("$(in_use)")
+  curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state unloaded && used+=("$(in_use)")
   kill "$server" && wait "$server" || true
   echo "MiB: ${used[*]} (idle, loaded, unloaded four times)"
   # The context of the driver stays; the model's memory must not, nor may it grow.
