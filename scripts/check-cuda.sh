@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 NVCC="$PWD/scripts/nvcc-stand-in" CUDARC_CUDA_VERSION=12090 CUDA_COMPUTE_CAP=90 CARGO_TARGET_DIR=target-cuda \
-  cargo clippy --locked -p inferkit -p inferkit-server --features inferkit/cuda,inferkit/cudnn,inferkit/nccl -- -D warnings
+  cargo clippy --locked --workspace --all-targets --features inferkit/cuda,inferkit/cudnn,inferkit/nccl -- -D warnings

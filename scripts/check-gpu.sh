@@ -3,7 +3,7 @@
 #   scripts/check-gpu.sh               builds and runs, on a machine with a GPU and Rust
 #   scripts/check-gpu.sh pack FOLDER   builds, and packs the programs for a GPU machine without Rust
 #   scripts/check-gpu.sh run FOLDER    runs what was packed; the repository must be where it was built, or a link to it
-# INFERKIT_TEST_DEVICE names another device than cuda:0.
+# INFERKIT_TEST_DEVICE names another device than cuda:0, MEMORY_MODEL another model to load and unload than the demo's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ for line in sys.stdin:
 
 # CUDA 12.4 to 13 find their libraries by the plain names; a wheel of Python has them under numbered ones.
 find_libraries() {
-  ldconfig -p | grep -q 'libcublas.so\b' && return
+  ldconfig -p | grep -qE 'libcublas\.so(\.12)? ' && return
   local site links
   site=$(python3 -c 'import nvidia.cu13 as m; print(list(m.__path__)[0])' 2>/dev/null) || return 0
   links=$(mktemp -d)
@@ -32,34 +32,13 @@ find_libraries() {
   export LD_LIBRARY_PATH="$links:$site/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 }
 
-# Serves a small model, loads it and unloads it. What the driver says is in use must come back.
-memory_returns() {
-  local folder port=18099 base=http://127.0.0.1:18099 used=() key
-  folder=$(mktemp -d)
-  printf '[server]\nbind = "127.0.0.1:%s"\n[models.qwen]\nfamily = "qwen"\nsource = "%s"\ndevice = "%s"\n' \
-    "$port" "${MEMORY_MODEL:-$PWD/tests/golden/llm/models/qwen3-tied}" "$INFERKIT_TEST_DEVICE" >"$folder/inferkit.toml"
-  "$1/inferkit-server" serve --config "$folder/inferkit.toml" >"$folder/log" 2>&1 &
-  local server=$!
-  for _ in $(seq 50); do curl -fs "$base/healthz" >/dev/null && break; sleep 0.1; done
-  in_use() { nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits | head -n 1; }
-  state() { curl -fs "$base/api/admin/status" | python3 -c 'import json, sys; print({m["key"]: m["runtime_status"] for m in json.load(sys.stdin)["models"]}["qwen"])'; }
-  until_state() { for _ in $(seq 100); do [ "$(state)" = "$1" ] && return; sleep 0.1; done; tail -n 20 "$folder/log"; return 1; }
-  used+=("$(in_use)")
-  curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded && used+=("$(in_use)")
-  for _ in 1 2 3; do
-    curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state unloaded && used+=("$(in_use)")
-    curl -fsS -X POST "$base/api/admin/models/qwen/load" >/dev/null && until_state loaded
-  done
-  curl -fsS -X POST "$base/api/admin/models/qwen/unload" >/dev/null && until_state unloaded && used+=("$(in_use)")
-  kill "$server" && wait "$server" || true
-  echo "MiB: ${used[*]} (idle, loaded, unloaded four times)"
-  # The context of the driver stays; the model's memory must not, nor may it grow.
-  [ $((used[-1] - used[2])) -le 16 ]
+has_driver() {
+  command -v nvidia-smi >/dev/null || { echo "skipped: no NVIDIA driver here"; exit 0; }
 }
 
 run() {
   local programs=$1 failed=0
-  command -v nvidia-smi >/dev/null || { echo "skipped: no NVIDIA driver here"; exit 0; }
+  has_driver
   nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv
   find_libraries
   export INFERKIT_TEST_DEVICE="${INFERKIT_TEST_DEVICE:-cuda:0}"
@@ -69,8 +48,8 @@ run() {
   "$programs/lib" --test-threads 4 chat:: speech:: diarization:: || failed=1
   echo "== models as their users load them"
   "$programs/it" --test-threads 4 chat conversation || failed=1
-  echo "== memory of the device: idle, loaded, unloaded"
-  memory_returns "$programs" || failed=1
+  echo "== memory of the device"
+  python3 scripts/check_gpu_memory.py "$programs/inferkit-server" "$INFERKIT_TEST_DEVICE" ${MEMORY_MODEL:+"$MEMORY_MODEL"} || failed=1
   nvidia-smi --query-gpu=memory.used --format=csv
   return "$failed"
 }
@@ -96,7 +75,7 @@ with tarfile.open(sys.argv[1] + "/programs.txz") as packed:
 }
 
 case "${1:-all}" in
-  all) collect target/gpu-check; run target/gpu-check ;;
+  all) has_driver; collect target/gpu-check; run target/gpu-check ;;
   pack) collect "${2:?the folder}"; pack "$2"; ls -l "$2" ;;
   run) unpack "${2:?the folder}"; run "$2" ;;
   *) echo "check-gpu.sh: use no argument, pack FOLDER or run FOLDER" >&2; exit 2 ;;

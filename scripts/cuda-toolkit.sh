@@ -27,7 +27,7 @@ a88f583d4e0bb643c49743469964103aa59f7f708d862c3ddb0fc07f851e3b8b  nvidia_curand_
 "
 
 say "fetching the compiler from Debian 13 (non-free) and the headers from pip"
-site=$(apt-get indextargets --format '$(SITE)' | grep -v security | head -n 1)
+site=$(apt-get indextargets --format '$(SITE)' | grep -m 1 '/debian/\?$' || true)
 mkdir -p "$parts/lists/partial" "$parts/cache/archives/partial"
 echo "deb [signed-by=$keys] ${site:-http://deb.debian.org/debian} trixie main contrib non-free" >"$parts/sources"
 cat >"$parts/apt.conf" <<CONF

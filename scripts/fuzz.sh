@@ -22,14 +22,15 @@ skip() {
 cargo fuzz --version >/dev/null 2>&1 || skip "cargo-fuzz is not installed (cargo install cargo-fuzz --locked)"
 command -v c++ >/dev/null 2>&1 || skip "there is no C++ compiler for libFuzzer"
 
-# What both need is built once. Profiles and versions are the same on purpose.
+# Dependencies that both need are built once.
 built=$PWD/target/fuzz
 wanted=" $* "
 ran=0
 status=0
 for crate in inferkit inferkit-server; do
     cd "$crate"
-    for target in $(cargo fuzz list); do
+    targets=$(cargo fuzz list)
+    for target in $targets; do
         case $wanted in
         "  " | *" $target "*) ran=$((ran + 1)) ;;
         *) continue ;;

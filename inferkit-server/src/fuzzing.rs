@@ -62,7 +62,7 @@ fn configured(file: &str, env: BTreeMap<String, String>) -> Result<Config, Confi
 }
 
 /// Reads `body` as a form with the boundary `fuzz`, in pieces of as many bytes as its first byte says, and its fields as
-/// each route does: the caller is told of a fault of his, in one line.
+/// OpenAI's routes do: the caller is told of a fault of his, in one line.
 pub fn form(body: &[u8]) {
     let Some((piece, body)) = body.split_first() else {
         return;

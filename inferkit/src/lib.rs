@@ -102,3 +102,8 @@ pub use wrapper::ModelFile;
 pub use wrapper::ModelInfo;
 pub use wrapper::ModelWrapper;
 pub use wrapper::Progress;
+
+/// The program of the README, which compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

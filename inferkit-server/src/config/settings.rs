@@ -381,7 +381,11 @@ fn model(reader: &Reader<'_>, key: &str) -> Result<ModelSettings, ConfigError> {
             "owner/name of the hub, or a path that begins with / or ./",
         )
     })?;
-    let (device, dtype) = (path("device"), path("dtype"));
+    let (device, dtype, cache_dtype) = (path("device"), path("dtype"), path("cache_dtype"));
+    let caches: CacheDtypePreference = parse(reader, &cache_dtype)?;
+    if family != "qwen" && caches != CacheDtypePreference::Auto {
+        return Err(reader.wrong(&cache_dtype, "auto: only models of family qwen let it be chosen"));
+    }
     let mut policy = ModelPolicy::default()
         .with_aliases(reader.list(&path("aliases")))
         .with_on_demand(on_demand(&reader.text(&path("on_demand")).unwrap_or_default()));
@@ -393,7 +397,7 @@ fn model(reader: &Reader<'_>, key: &str) -> Result<ModelSettings, ConfigError> {
         source,
         device: parse(reader, &device)?,
         dtype: parse(reader, &dtype)?,
-        cache_dtype: parse(reader, &path("cache_dtype"))?,
+        cache_dtype: caches,
         memory_budget: reader.whole(&path("memory_budget")),
         max_model_len: reader.count(&path("max_model_len")),
         policy,

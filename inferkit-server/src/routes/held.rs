@@ -44,7 +44,7 @@ pub(crate) fn holding<T: Send + 'static>(
 /// What a request is told whose lease was told to end.
 pub(crate) fn why_ended(lease: &Lease) -> Error {
     lease.failure().unwrap_or_else(|| {
-        let message = "the model was unloaded while it answered; send the request again";
+        let message = "the model was unloaded before the answer ended; load it and ask again";
         Error::unavailable(UnavailableFault::ModelNotLoaded, message)
     })
 }

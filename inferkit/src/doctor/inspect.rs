@@ -16,7 +16,7 @@ use crate::storage::space;
 const ENOUGH_ROOM: u64 = 20 << 30;
 
 /// Oldest CUDA that the driver must run.
-const WANTED_CUDA: &str = "12.0";
+const WANTED_CUDA: &str = "12.4";
 
 /// Files and folders in which systems keep the certificates that they trust.
 const TLS_ROOTS: [&str; 5] = [
@@ -156,6 +156,8 @@ fn cuda_libraries(library_path: &str, required: bool) -> Vec<Dependency> {
             };
             return library.found(DependencyStatus::Missing, None, hint);
         };
+        // A plain name is a link to the one with the version.
+        let path = path.canonicalize().unwrap_or(path);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let version = libraries::version_of(&name, &file)
             .filter(|version| !version.is_empty())

@@ -42,8 +42,11 @@ pub(super) fn folders(search_path: &str, configuration: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// The file of the library `name` (such as `libcublas.so`) in the first of `folders` that has it, the newest
-/// version first.
+/// The newest CUDA whose libraries are opened by their numbered names; one that is newer needs the plain name.
+const NEWEST_NUMBERED: u64 = 12;
+
+/// The file of the library `name` (such as `libcublas.so`) in the first of `folders` that has it under a name that is
+/// opened, the newest version first.
 pub(super) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
     folders.iter().find_map(|folder| {
         let entries = std::fs::read_dir(folder).ok()?;
@@ -53,7 +56,9 @@ pub(super) fn find(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
         let versions = names.filter_map(|file| {
             let version = version_of(&file, name)?.to_owned();
             // A link that leads nowhere is no library.
-            folder.join(&file).exists().then_some((numbers(&version), file))
+            let numbers = numbers(&version);
+            let is_opened = numbers.first().is_none_or(|major| *major <= NEWEST_NUMBERED);
+            (is_opened && folder.join(&file).exists()).then_some((numbers, file))
         });
         versions.max().map(|(_, file)| folder.join(file))
     })
@@ -102,9 +107,13 @@ mod tests {
             std::fs::write(first.join(file), "").unwrap();
         }
         std::fs::write(second.join("libcublas.so.13"), "").unwrap();
-        let folders = [root.path().join("gone"), first.clone(), second];
+        std::fs::write(second.join("libcublasLt.so.13"), "").unwrap();
+        let folders = [root.path().join("gone"), first.clone(), second.clone()];
         assert_eq!(find("libcublas.so", &folders), Some(first.join("libcublas.so.12.8.4")));
         assert_eq!(find("libcurand.so", &folders), None);
+        assert_eq!(find("libcublasLt.so", &folders), None, "no name that is opened");
+        std::fs::write(second.join("libcublasLt.so"), "").unwrap();
+        assert_eq!(find("libcublasLt.so", &folders), Some(second.join("libcublasLt.so")));
     }
 
     #[test]

@@ -160,6 +160,10 @@ fn values_that_cannot_be_are_told_with_what_can() {
         ("[models.qwen]\nsource = \"a b/c\"\n", "owner/name"),
         ("[models.qwen]\nspeculation = \"lookup\"\n", "not in this version"),
         ("[models.qwen]\ncache_dtype = \"int4\"\n", "auto, f32, bf16 or int8"),
+        (
+            "[models.whisper]\ncache_dtype = \"int8\"\n",
+            "models.whisper.cache_dtype is \"int8\"; give auto: only models of family qwen",
+        ),
         ("[server]\ncors_origins = [\"app.example\"]\n", "https://app.example"),
         (
             "[server]\nadmin_cors_origins = [\"*\"]\n[auth]\nkeys = [{ name = \"a\", sha256 = \"00\", scopes = [\"admin\"] }]\n",
