@@ -61,8 +61,10 @@ def watch(base: str, device: str, model: Path) -> None:
         print(f"loaded {loaded} MiB, unloaded {unloaded[-1]} MiB", flush=True)
     if loaded - unloaded[-1] < bytes_of(model) / 2 / 2**20:
         sys.exit("unloading gave back less than half of the model's file")
-    if unloaded[-1] - unloaded[0] > MOST_MISSING:
-        sys.exit(f"{unloaded[-1] - unloaded[0]} MiB are missing after {ROUNDS} rounds")
+    # The first round leaves behind what the driver and the allocator keep for themselves.
+    missing = unloaded[-1] - unloaded[1]
+    if missing > MOST_MISSING:
+        sys.exit(f"{missing} MiB more are missing after {ROUNDS} rounds than after two")
 
 
 def main() -> None:

@@ -157,10 +157,11 @@ fn path_of(rest: &str, models: &[String]) -> String {
 
 /// Sets a key from text, which is read as the key's kind wants it.
 fn set_text(values: &mut Values, path: &str, text: &str, name: &str) -> Result<(), ConfigError> {
+    let name = &shown(name);
     let Some(key) = find(path) else {
         return Err(ConfigError::UnknownKey {
             place: name.to_owned(),
-            key: path.to_owned(),
+            key: shown(path),
             hint: hint(path),
         });
     };

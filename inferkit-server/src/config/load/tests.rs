@@ -161,7 +161,7 @@ fn values_that_cannot_be_are_told_with_what_can() {
         ("[models.qwen]\nspeculation = \"lookup\"\n", "not in this version"),
         ("[models.qwen]\ncache_dtype = \"int4\"\n", "auto, f32, bf16 or int8"),
         (
-            "[models.whisper]\ncache_dtype = \"int8\"\n",
+            "[models.whisper]\nfamily = \"whisper\"\nsource = \"./w\"\ncache_dtype = \"int8\"\n",
             "models.whisper.cache_dtype is \"int8\"; give auto: only models of family qwen",
         ),
         ("[server]\ncors_origins = [\"app.example\"]\n", "https://app.example"),
@@ -181,6 +181,13 @@ fn values_that_cannot_be_are_told_with_what_can() {
         assert!(error.contains(expected), "{file}: {error}");
         assert!(!error.contains('\n'), "{error}");
     }
+}
+
+#[test]
+fn a_variable_with_a_name_of_several_lines_is_told_in_one() {
+    let error = error("", &[("INFERKIT_MODELS__A\nB__\u{12}", "1")]);
+    assert!(error.contains("there is no key models.a"), "{error}");
+    assert!(!error.contains(char::is_control), "{error:?}");
 }
 
 #[test]
