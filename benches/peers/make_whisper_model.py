@@ -50,6 +50,8 @@ def main() -> None:
         model = WhisperForConditionalGeneration(config)
         if arguments.short:
             norm, table = model.model.decoder.layer_norm, model.model.decoder.embed_tokens.weight
+            # It is the padding token too, whose row is made of zeros.
+            table[config.eos_token_id].normal_(std=config.init_std)
             norm.weight.zero_()
             norm.bias.copy_(20 * torch.nn.functional.normalize(table[config.eos_token_id], dim=0))
         model = model.half()
