@@ -43,7 +43,7 @@ clients: ## The official clients against the server on the demo model
 	@tests/clients/run.py target/debug/inferkit-server "$$(scripts/python.sh tests/clients/python/requirements.txt)"
 
 fuzz: ## A short run of every fuzz target, where the toolchain allows
-	@scripts/fuzz.sh 10
+	@FUZZ_SEED=1 scripts/fuzz.sh 10
 
 bench: ## The figures of doc/benchmarks.md
 	@scripts/bench.sh

@@ -5,6 +5,8 @@
 # since nothing is built with a sanitizer (the readers are safe Rust; what is looked for are panics, broken
 # promises, hangs and memory). Where that is missing it says so and ends well: the unit tests replay the corpus.
 # An input that breaks something is copied into the corpus, where the unit tests find it.
+# FUZZ_SEED=N begins the search at the same place each time (`make test` does, so that it says the same of the same
+# code); without it every run searches elsewhere.
 set -eu
 
 seconds=${1:-30}
@@ -41,7 +43,7 @@ for crate in inferkit inferkit-server; do
         # Finds go to a scratch folder, so that the corpus in the repository stays small.
         found=$(mktemp -d)
         if ! cargo fuzz run --sanitizer none --target-dir "$built" "$target" "$found" "fuzz/corpus/$target" -- \
-            -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1; then
+            -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1; then
             status=1
             for input in fuzz/artifacts/"$target"/*; do
                 [ -f "$input" ] || continue

@@ -347,17 +347,6 @@ fn log(reader: &Reader<'_>) -> Result<LogSettings, ConfigError> {
 fn models(reader: &Reader<'_>) -> Result<BTreeMap<String, ModelSettings>, ConfigError> {
     let mut models = BTreeMap::new();
     for key in reader.0.models() {
-        let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
-        let fits = key.len() <= 63
-            && key.bytes().next().is_some_and(is_plain)
-            && key
-                .bytes()
-                .all(|letter| is_plain(letter) || matches!(letter, b'_' | b'-'));
-        if !fits {
-            let key = crate::error::shown(&key);
-            let message = format!("the model key {key} does not fit; use a-z, 0-9, - and _, at most 63 characters");
-            return Err(ConfigError::Combination(message));
-        }
         if reader.flag(&format!("models.{key}.enabled")) {
             let settings = model(reader, &key)?;
             models.insert(key, settings);

@@ -64,6 +64,14 @@ impl File<'_> {
                 (DeValue::Table(inner), Value::Table(plain)) if is_safe && is_table(&path) => {
                     self.walk(inner, plain, &path, values)?;
                 }
+                (_, plain) if is_safe && is_table(&path) => {
+                    return Err(ConfigError::Value {
+                        place,
+                        found: shown(&plain.to_string()),
+                        expected: format!("a table, which begins with [{}]", shown(&path)),
+                        key: shown(&path),
+                    });
+                }
                 _ if !is_safe || find(&path).is_none() => {
                     return Err(ConfigError::UnknownKey {
                         place,
@@ -118,8 +126,18 @@ mod tests {
             "inferkit.toml line 3: there is no key server.bnid; the nearest is bind"
         );
         assert!(error("[serve]\nbind = \"x\"\n").starts_with("inferkit.toml line 1: there is no key serve;"));
-        assert!(error("[models]\nqwen = 3\n").contains("no key models.qwen"));
+        assert!(error("\"a\\nb\" = 1\n").contains("there is no key a b;"));
         assert!(error("\"server.bind\" = \"x\"\n").contains("there is no key"));
+    }
+
+    #[test]
+    fn what_is_no_table_where_one_belongs_is_told_how_to_begin_it() {
+        assert_eq!(
+            error("[models]\nqwen = 3\n"),
+            "inferkit.toml line 2: models.qwen is 3; give a table, which begins with [models.qwen]"
+        );
+        assert!(error("[[models]]\nfamily = \"qwen\"\n").ends_with("give a table, which begins with [models]"));
+        assert!(error("server = \"x\"\n").ends_with("server is \"x\"; give a table, which begins with [server]"));
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Values {
     /// Sets a key. A value of lower origin is replaced.
     ///
     /// # Errors
-    /// For unknown keys, values that do not fit, and what this version does not have.
+    /// For unknown keys, keys of models and values that do not fit, and what this version does not have.
     pub(crate) fn set(&mut self, path: &str, value: &Value, origin: Origin, place: &str) -> Result<(), ConfigError> {
         let Some(key) = find(path) else {
             return Err(ConfigError::UnknownKey {
@@ -60,6 +60,7 @@ impl Values {
                 hint: hint(path),
             });
         };
+        check_model_key(path, place)?;
         let fitted = fit(key.kind, value).map_err(|expected| ConfigError::Value {
             place: place.to_owned(),
             key: path.to_owned(),
@@ -154,6 +155,28 @@ impl Values {
         }
         root
     }
+}
+
+/// A model's key is a word of the commands, of addresses and of messages. `path` is one of [`KEYS`].
+fn check_model_key(path: &str, place: &str) -> Result<(), ConfigError> {
+    let Some((model, _)) = path.strip_prefix("models.").and_then(|rest| rest.split_once('.')) else {
+        return Ok(());
+    };
+    let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let fits = model.len() <= 63
+        && model.bytes().next().is_some_and(is_plain)
+        && model
+            .bytes()
+            .all(|letter| is_plain(letter) || matches!(letter, b'_' | b'-'));
+    if fits {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        place: place.to_owned(),
+        key: "a model's key".to_owned(),
+        found: format!("{:?}", shown(model)),
+        expected: "a-z, 0-9, - and _, at most 63 characters".to_owned(),
+    })
 }
 
 /// A key's default in the form that [`fit`] gives.

@@ -185,9 +185,11 @@ fn values_that_cannot_be_are_told_with_what_can() {
 
 #[test]
 fn a_variable_with_a_name_of_several_lines_is_told_in_one() {
-    let error = error("", &[("INFERKIT_MODELS__A\nB__\u{12}", "1")]);
-    assert!(error.contains("there is no key models.a"), "{error}");
-    assert!(!error.contains(char::is_control), "{error:?}");
+    let unknown = error("", &[("INFERKIT_MODELS__A\nB__\u{12}", "1")]);
+    assert!(unknown.contains("there is no key models.a"), "{unknown}");
+    let known = error("", &[("INFERKIT_MODELS__A\u{e}__ENABLED", "no matter")]);
+    assert!(known.contains("a model's key is \"a \"; give a-z"), "{known}");
+    assert!(!unknown.contains(char::is_control) && !known.contains(char::is_control), "{known:?}");
 }
 
 #[test]
