@@ -12,44 +12,38 @@
     reason = "instructions are measured by themselves; the workspace keeps them in this package"
 )]
 
+mod reading;
+
 use std::error::Error;
 use std::time::Instant;
 
 use inferkit_kernels::{Isa, Pool};
+use reading::Reading;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(1), |threads| threads.parse())?;
     let pool = Pool::new(threads);
     println!("{}, {threads} threads", Isa::best().tier());
-    let bytes = vec![1_u64; 1 << 26];
-    let part = bytes.len().div_ceil(threads);
-    let seconds = fastest(&pool, threads, |thread| {
-        let own = &bytes[thread * part..((thread + 1) * part).min(bytes.len())];
-        std::hint::black_box(sum(own));
-    });
-    println!("memory, read: {:.1} GB/s", 8.0 * bytes.len() as f64 / seconds / 1e9);
+    // What the figures of products and of attention cycle through, and more: some of the first two stays in a cache.
+    for bytes in [96_000_000, 134_000_000, 1 << 29] {
+        let reading = Reading::new(bytes);
+        let seconds = fastest(|| reading.read(&pool));
+        println!(
+            "memory, {} MB read: {:.1} GB/s",
+            bytes / 1_000_000,
+            reading.rate(seconds)
+        );
+    }
     #[cfg(target_arch = "x86_64")]
     x86::report(&pool, threads);
     Ok(())
 }
 
-/// Sums in several chains, so that only memory limits it.
-fn sum(values: &[u64]) -> u64 {
-    let (chunks, rest) = values.as_chunks::<64>();
-    let mut sums = [0_u64; 64];
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum = sum.wrapping_add(*value);
-        }
-    }
-    sums.iter().chain(rest).fold(0, |a, b| a.wrapping_add(*b))
-}
-
-/// The least time in which every thread has done `work`.
-fn fastest(pool: &Pool, threads: usize, work: impl Fn(usize) + Sync) -> f64 {
+/// The least time of some rounds.
+fn fastest(mut round: impl FnMut()) -> f64 {
     (0..12).fold(f64::MAX, |least, _| {
         let before = Instant::now();
-        pool.run(threads, &work);
+        round();
         least.min(before.elapsed().as_secs_f64())
     })
 }
@@ -84,7 +78,7 @@ mod x86 {
                 continue;
             }
             // SAFETY: the tier is available.
-            let seconds = fastest(pool, threads, |_| unsafe { run() });
+            let seconds = fastest(|| pool.run(threads, |_| unsafe { run() }));
             let total = (ROUNDS * CHAINS * threads) as f64 * operations;
             println!("{name}: {:.0} G/s", total / seconds / 1e9);
         }

@@ -189,7 +189,10 @@ fn a_variable_with_a_name_of_several_lines_is_told_in_one() {
     assert!(unknown.contains("there is no key models.a"), "{unknown}");
     let known = error("", &[("INFERKIT_MODELS__A\u{e}__ENABLED", "no matter")]);
     assert!(known.contains("a model's key is \"a \"; give a-z"), "{known}");
-    assert!(!unknown.contains(char::is_control) && !known.contains(char::is_control), "{known:?}");
+    assert!(
+        !unknown.contains(char::is_control) && !known.contains(char::is_control),
+        "{known:?}"
+    );
 }
 
 #[test]

@@ -6,8 +6,11 @@ use super::ahead::Ahead;
 use super::cache::{BLOCK_TOKENS, SCALE_BYTES};
 use crate::simd::Simd;
 
-/// Values of the inner dimension between two looks ahead.
-const STRIDE: usize = 16;
+/// Bytes that are asked for at once. With few queries memory is the limit: many lines would fill the queue to it, and what is
+/// read now would wait behind them. With many it is arithmetic, and asking seldom costs least of it.
+const fn burst(queries: usize) -> usize {
+    if queries <= 4 { 256 } else { 1_024 }
+}
 
 /// Scores `[H][R][V]`.
 type Sums<S, const H: usize, const R: usize, const V: usize> = [[[<S as Simd>::F; V]; R]; H];
@@ -22,8 +25,8 @@ pub(super) unsafe fn of_bf16<S: Simd, const H: usize, const R: usize, const V: u
     let mut sums = [[[S::splat(0.0); V]; R]; H];
     for pair in 0..width / 2 {
         for h in 0..H {
-            if pair % (STRIDE / 2) == 0 {
-                ahead[h].ask(4 * pair * BLOCK_TOKENS, 2 * STRIDE * BLOCK_TOKENS);
+            if pair % (const { burst(H * R) } / BLOCK_TOKENS / 4) == 0 {
+                ahead[h].ask(4 * pair * BLOCK_TOKENS, const { burst(H * R) });
             }
             let keys = keys[h].cast::<i32>().add(pair * BLOCK_TOKENS);
             let mut k = [S::splat(0.0); V];
@@ -50,8 +53,8 @@ pub(super) unsafe fn of_f32<S: Simd, const H: usize, const R: usize, const V: us
     let mut sums = [[[S::splat(0.0); V]; R]; H];
     for i in 0..width {
         for h in 0..H {
-            if i % STRIDE == 0 {
-                ahead[h].ask(4 * i * BLOCK_TOKENS, 4 * STRIDE * BLOCK_TOKENS);
+            if i % (const { burst(H * R) } / BLOCK_TOKENS / 4) == 0 {
+                ahead[h].ask(4 * i * BLOCK_TOKENS, const { burst(H * R) });
             }
             let keys = keys[h].cast::<f32>().add(i * BLOCK_TOKENS);
             let mut k = [S::splat(0.0); V];
@@ -78,8 +81,8 @@ pub(super) unsafe fn of_int8<S: Simd, const H: usize, const R: usize, const V: u
     }
     for i in 0..width {
         for h in 0..H {
-            if i % STRIDE == 0 {
-                ahead[h].ask(SCALE_BYTES + i * BLOCK_TOKENS, STRIDE * BLOCK_TOKENS);
+            if i % (const { burst(H * R) } / BLOCK_TOKENS) == 0 {
+                ahead[h].ask(SCALE_BYTES + i * BLOCK_TOKENS, const { burst(H * R) });
             }
             let keys = keys[h].add(SCALE_BYTES + i * BLOCK_TOKENS).cast::<i8>();
             let mut k = [S::splat(0.0); V];
