@@ -54,6 +54,7 @@ fn sum_512(values: &[u64]) -> u64 {
 }
 
 /// Eight chains of the widest vectors, so that only memory limits it.
+#[expect(clippy::inline_always, reason = "it is compiled for the instructions of its caller")]
 #[inline(always)]
 fn sum_in_chains(values: &[u64]) -> u64 {
     let (chunks, rest) = values.as_chunks::<64>();

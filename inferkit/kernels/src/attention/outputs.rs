@@ -147,7 +147,7 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
     let mut values = values.cast::<i32>().add(column);
     let mut token = 0;
     while token < tokens {
-        ahead.ask(2 * token * width, 4 * width);
+        ahead.ask(2 * token * width, 2 * width);
         let mut x = [S::splat(0.0); V];
         for v in 0..V {
             x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
@@ -155,6 +155,7 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
         add_products::<S, R, V>(sums, p.add(token), &x);
         // The other half of the last pair may never have been written.
         if token + 1 < tokens {
+            ahead.ask(2 * (token + 1) * width, 2 * width);
             for v in 0..V {
                 x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
             }
