@@ -28,6 +28,8 @@ use inferkit::task::SegmentDecoding;
 use inferkit::task::SpeakerTurn;
 use inferkit::task::Task;
 use inferkit::task::TimeDetail;
+use inferkit::task::TokenLogprob;
+use inferkit::task::TopLogprob;
 use inferkit::task::TranscriptionCapabilities;
 use inferkit::task::TranscriptionEvent;
 use inferkit::task::TranscriptionModel;
@@ -98,6 +100,7 @@ impl TranscriptionModel for Writes {
         able.translations = vec![("fr".to_owned(), "en".to_owned())];
         able.default_language = Some("fr".to_owned());
         able.word_times = true;
+        able.token_logprobs = true;
         able
     }
 
@@ -115,6 +118,8 @@ impl TranscriptionModel for Writes {
             }
             let mut decoding = SegmentDecoding::default();
             decoding.tokens = vec![7, number];
+            let token = |text: String| TokenLogprob::new(TopLogprob::new(text.into_bytes(), -0.5), Vec::new());
+            decoding.token_logprobs = vec![token(" part".to_owned()), token(format!(" {number}"))];
             segment.decoding = Some(decoding);
             events.push(TranscriptionEvent::Segment(segment));
             events.push(TranscriptionEvent::Progress {

@@ -194,6 +194,7 @@ fn decoding_of_part(segment: &Segment, part: usize) -> Option<SegmentDecoding> {
     } else {
         SegmentDecoding {
             tokens: Vec::new(),
+            token_logprobs: Vec::new(),
             ..decoding
         }
     })

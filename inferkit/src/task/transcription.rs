@@ -6,6 +6,7 @@ use futures_util::stream::BoxStream;
 use crate::error::Result;
 use crate::task::QueueDepth;
 use crate::task::Samples;
+use crate::task::TokenLogprob;
 
 /// The parts of a transcript as they are ready. Dropping the stream ends the work within one step.
 pub type TranscriptionStream = BoxStream<'static, Result<TranscriptionEvent>>;
@@ -45,6 +46,8 @@ pub struct TranscriptionCapabilities {
     pub punctuation_switch: bool,
     /// Whether inverse text normalisation ("twenty" to "20") can be switched.
     pub inverse_text_normalisation_switch: bool,
+    /// Whether it says how probable each token of the text was, where no times are asked for.
+    pub token_logprobs: bool,
 }
 
 /// How fine the times of a transcript are.
@@ -148,6 +151,8 @@ pub struct SegmentDecoding {
     pub window_start_seconds: f64,
     /// Token ids of the text; none where the model does not tell those of one segment from those of another.
     pub tokens: Vec<u32>,
+    /// Tokens of the text with their probabilities, without rivals; none where [`tokens`](Self::tokens) has none.
+    pub token_logprobs: Vec<TokenLogprob>,
     /// Temperature that gave the text.
     pub temperature: f32,
     /// Mean natural logarithm of the tokens' probabilities.

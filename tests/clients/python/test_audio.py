@@ -50,6 +50,14 @@ def test_the_deltas_of_a_stream_concatenate_to_its_last_event(client):
     assert deltas.strip()
 
 
+def test_log_probabilities_spell_the_text(client):
+    answer = transcribe(client, include=["logprobs"])
+    assert "".join(entry.token for entry in answer.logprobs).strip() == answer.text
+    assert all(entry.logprob <= 0 and bytes(entry.bytes).decode() == entry.token for entry in answer.logprobs)
+    *_, done = transcribe(client, include=["logprobs"], stream=True)
+    assert [entry.token for entry in done.logprobs] == [entry.token for entry in answer.logprobs]
+
+
 def test_a_translation_is_english_or_refused_by_name(client):
     try:
         answer = client.audio.translations.create(model=MODEL, file=Path(RECORDING), response_format="verbose_json")

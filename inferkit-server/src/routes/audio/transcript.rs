@@ -7,6 +7,7 @@ use inferkit::meeting::AttributedSegment;
 use inferkit::meeting::Cue;
 use inferkit::task::Segment;
 use inferkit::task::SegmentDecoding;
+use inferkit::task::TokenLogprob;
 use inferkit::task::Word;
 
 use super::steps::Step;
@@ -74,6 +75,13 @@ impl From<AttributedSegment> for Spoken {
 }
 
 impl Spoken {
+    /// The tokens of the text with their probabilities, as far as the model tells them.
+    pub(crate) fn token_logprobs(&self) -> &[TokenLogprob] {
+        self.decoding
+            .as_ref()
+            .map_or(&[], |decoding| decoding.token_logprobs.as_slice())
+    }
+
     /// The same with times inside of a recording that long; a model may see its end a frame later.
     pub(crate) fn within(mut self, duration_seconds: f64) -> Self {
         // `max` takes the other number where one is none.

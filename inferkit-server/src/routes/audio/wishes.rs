@@ -25,6 +25,8 @@ pub(crate) struct Wishes {
     pub(crate) times: TimeDetail,
     /// The field that asked for times of words, for a refusal.
     pub(crate) times_field: &'static str,
+    /// Whether the probability of each token is wanted.
+    pub(crate) token_logprobs: bool,
     /// Text that came before.
     pub(crate) prompt: Option<String>,
     /// Sampling temperature, 0..=1.
@@ -45,6 +47,10 @@ impl Wishes {
                 self.times_field
             );
             return Err(unsupported(self.times_field, message));
+        }
+        if self.token_logprobs && !able.token_logprobs {
+            let message = "include: this model does not tell log-probabilities of a transcript; leave logprobs out";
+            return Err(unsupported("include", message));
         }
         if self.punctuation == Some(false) && !able.punctuation_switch {
             let message = "punctuation: this model always writes it; leave the field out";
@@ -186,6 +192,14 @@ mod tests {
         assert_eq!(
             refusal(&words, &able()),
             Some(("unsupported_value", "timestamps".to_owned()))
+        );
+        let logprobs = Wishes {
+            token_logprobs: true,
+            ..Wishes::default()
+        };
+        assert_eq!(
+            refusal(&logprobs, &able()),
+            Some(("unsupported_value", "include".to_owned()))
         );
         let as_ever = Wishes {
             punctuation: Some(true),

@@ -25,6 +25,8 @@ pub(super) struct Ends {
 pub(super) struct Found {
     /// Its tokens, without prompt and end.
     pub(super) tokens: Vec<u32>,
+    /// The natural logarithm of each token's probability.
+    pub(super) logprobs: Vec<f32>,
     /// All hypotheses, best first in the order of the last round, prompt included: what the original reports.
     pub(super) hypotheses: Vec<Hypothesis>,
     /// Sum of the natural logarithms of the tokens' probabilities, the end's included.
@@ -40,6 +42,8 @@ pub(super) struct Hypothesis {
     pub(super) tokens: Vec<u32>,
     /// Sum of the natural logarithms of the answer's probabilities.
     pub(super) score: f32,
+    /// The natural logarithm of the probability of each token of the answer.
+    pub(super) logprobs: Vec<f32>,
 }
 
 /// A hypothesis that goes on: its parent among the hypotheses before, and what follows.
@@ -86,6 +90,7 @@ impl Search {
             hypotheses: vec![Hypothesis {
                 tokens: prompt.to_vec(),
                 score: 0.0,
+                logprobs: Vec::new(),
             }],
             finished: vec![false],
             lengths: vec![prompt.len() + 2],
@@ -119,18 +124,17 @@ impl Search {
             }
             // The padding behind the end costs nothing.
             let scored = tokens.len() + usize::from(tokens.len() < all);
-            let average = hypothesis.score / scored.max(1) as f32;
-            (tokens, hypothesis.score, average)
-        };
-        let (tokens, score, average_logprob) = match self.hypotheses.get(best) {
-            Some(hypothesis) => answer(hypothesis),
-            None => (Vec::new(), 0.0, 0.0),
+            Found {
+                average_logprob: hypothesis.score / scored.max(1) as f32,
+                score: hypothesis.score,
+                logprobs: hypothesis.logprobs.iter().copied().take(tokens.len()).collect(),
+                tokens,
+                hypotheses: Vec::new(),
+            }
         };
         Found {
-            tokens,
-            score,
-            average_logprob,
-            hypotheses: self.hypotheses,
+            hypotheses: self.hypotheses.clone(),
+            ..self.hypotheses.get(best).map(answer).unwrap_or_default()
         }
     }
 

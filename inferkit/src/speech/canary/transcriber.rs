@@ -106,6 +106,7 @@ pub(super) fn capabilities(source: &CanarySource) -> TranscriptionCapabilities {
         word_times: source.has_aligner() || writes_times,
         punctuation_switch: true,
         inverse_text_normalisation_switch: source.prompt_format == PromptFormat::Canary2,
+        token_logprobs: true,
     }
 }
 

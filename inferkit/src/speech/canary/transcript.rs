@@ -28,12 +28,21 @@ use crate::task::TranscriptionEvent;
 pub(super) struct Heard {
     /// Tokens of the answer.
     pub(super) tokens: Vec<u32>,
+    /// The natural logarithm of each token's probability.
+    pub(super) logprobs: Vec<f32>,
     /// Mean natural logarithm of the tokens' probabilities, the end's included.
     pub(super) average_logprob: f32,
     /// Encoder frames that count.
     pub(super) frames: usize,
     /// When words or tokens were spoken, where an aligner was asked.
     pub(super) aligned: Option<Aligned>,
+}
+
+/// A token of an answer, and the natural logarithm of its probability.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Scored {
+    id: u32,
+    logprob: f32,
 }
 
 /// What an aligner found out.
@@ -149,13 +158,12 @@ impl Transcript {
             (Cut::Overlapping, Timing::Aligner) => self.joined(number, aligner),
             (Cut::Overlapping, Timing::None | Timing::Tokens) => self.settled(number),
             (Cut::Whole | Cut::Fixed, Timing::None) => {
-                let tokens = self.tokens(number);
-                self.untimed(number, &self.text(tokens), tokens)
+                self.untimed(number, &self.text(self.tokens(number)), &self.scored(number))
             }
             (Cut::Whole | Cut::Fixed, Timing::Tokens) => {
                 let text = TimedText::read(&self.text(self.tokens(number)));
                 if text.words.is_empty() {
-                    return self.untimed(number, &text.text, self.tokens(number));
+                    return self.untimed(number, &text.text, &self.scored(number));
                 }
                 // A window's frames are counted in whole encoder frames, as the original counts them.
                 let before = self.plan.windows.get(number).map_or(0, |window| window.frames.start);
@@ -170,17 +178,14 @@ impl Transcript {
                         self.judged(number..number + 1, &[], segments)
                     }
                     // A text that does not fit the sound has no times, and is told all the same.
-                    Some(_) | None => {
-                        let tokens = self.tokens(number);
-                        self.untimed(number, &self.text(tokens), tokens)
-                    }
+                    Some(_) | None => self.untimed(number, &self.text(self.tokens(number)), &self.scored(number)),
                 }
             }
         }
     }
 
     /// Text of a window as one segment.
-    fn untimed(&self, number: usize, text: &str, tokens: &[u32]) -> Vec<Segment> {
+    fn untimed(&self, number: usize, text: &str, tokens: &[Scored]) -> Vec<Segment> {
         let covers = self.plan.windows.get(number).map(|window| window.covers.clone());
         let (text, covers) = (text.trim(), covers.unwrap_or_default());
         if text.is_empty() {
@@ -193,21 +198,26 @@ impl Transcript {
 
     /// What is settled of the hour's merged tokens, and not told: whole words, all of them after the hour's last window.
     fn settled(&mut self, number: usize) -> Vec<Segment> {
-        let merged = merge_chunks(&self.hour_tokens(number));
+        let merged = merge_chunks(&self.hour_tokens(number), |token| token.id);
         let is_last = self.is_last_of_hour(number);
         let mut end = if is_last {
             merged.len()
         } else {
             merged.len().saturating_sub(UNSETTLED_TOKENS)
         };
-        let begins_word = |token: &u32| self.tokenizer.piece(*token).is_some_and(|piece| piece.starts_with('▁'));
+        let begins_word = |token: &Scored| {
+            self.tokenizer
+                .piece(token.id)
+                .is_some_and(|piece| piece.starts_with('▁'))
+        };
         while !is_last && end > self.told_tokens && !merged.get(end).is_some_and(begins_word) {
             end -= 1;
         }
         let told = self.told_tokens;
         self.told_tokens = if is_last { 0 } else { end.max(told) };
         let new = merged.get(told..end).unwrap_or_default();
-        self.untimed(number, &self.text(new), new)
+        let ids: Vec<u32> = new.iter().map(|token| token.id).collect();
+        self.untimed(number, &self.text(&ids), new)
     }
 
     /// All segments of an hour, after its last window.
@@ -227,7 +237,7 @@ impl Transcript {
             })
             .collect();
         let ids = |chunk: &ChunkCharacters| chunk.characters.iter().map(|character| character.id).collect();
-        let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>());
+        let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>(), |id| *id);
         let text = join_characters(&chunks, &merged, aligner);
         let first = self.hour(number).next().unwrap_or(number);
         let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
@@ -236,9 +246,9 @@ impl Transcript {
     }
 
     /// Tokens of the windows of an hour up to `number`.
-    fn hour_tokens(&self, number: usize) -> Vec<Vec<u32>> {
+    fn hour_tokens(&self, number: usize) -> Vec<Vec<Scored>> {
         let until = self.hour(number).take_while(|other| *other <= number);
-        until.map(|number| self.tokens(number).to_vec()).collect()
+        until.map(|number| self.scored(number)).collect()
     }
 
     /// The windows of the hour that `number` belongs to.
@@ -262,6 +272,17 @@ impl Transcript {
     fn tokens(&self, number: usize) -> &[u32] {
         let tokens = self.heard(number).map_or(&[][..], |heard| &heard.tokens);
         if self.is_silence(tokens) { &[] } else { tokens }
+    }
+
+    fn scored(&self, number: usize) -> Vec<Scored> {
+        let logprobs = self.heard(number).map_or(&[][..], |heard| &heard.logprobs);
+        let pairs = self.tokens(number).iter().zip(logprobs);
+        pairs
+            .map(|(id, logprob)| Scored {
+                id: *id,
+                logprob: *logprob,
+            })
+            .collect()
     }
 
     /// Whether the answer says that nobody speaks.

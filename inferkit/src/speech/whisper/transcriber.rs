@@ -136,6 +136,7 @@ impl TranscriptionModel for Transcriber {
             word_times: true,
             punctuation_switch: false,
             inverse_text_normalisation_switch: false,
+            token_logprobs: true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use inferkit::task::TokenLogprob;
 use poem_openapi::Object;
 use poem_openapi::Union;
 use poem_openapi::types::ToJSON;
@@ -24,8 +25,33 @@ pub(crate) enum TranscriptionBody {
 pub(crate) struct Transcription {
     /// All of the text.
     pub(crate) text: String,
+    /// With `include[]=logprobs`: the tokens of the text.
+    #[oai(skip_serializing_if_is_none)]
+    pub(crate) logprobs: Option<Vec<TranscriptLogprob>>,
     /// What was heard.
     pub(crate) usage: AudioUsage,
+}
+
+/// A token of a transcript with its log-probability.
+#[derive(Debug, Default, Object)]
+#[oai(read_only_all)]
+pub(crate) struct TranscriptLogprob {
+    /// The token's text; a word begins with a space.
+    pub(crate) token: String,
+    /// Natural logarithm of its probability.
+    pub(crate) logprob: f32,
+    /// Its bytes; may be a fragment of a character.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl From<&TokenLogprob> for TranscriptLogprob {
+    fn from(entry: &TokenLogprob) -> Self {
+        Self {
+            token: String::from_utf8_lossy(&entry.token.bytes).into_owned(),
+            logprob: entry.token.logprob,
+            bytes: entry.token.bytes.clone(),
+        }
+    }
 }
 
 /// How much was heard.
@@ -136,7 +162,7 @@ pub(crate) struct DiarizedSegment {
 /// Which of the JSON answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Plain,
+    Plain { logprobs: bool },
     Verbose { task: &'static str, words: bool },
     Diarized,
 }
@@ -144,8 +170,9 @@ pub(super) enum Kind {
 /// Writes a transcript as JSON.
 pub(super) fn body(kind: Kind, transcript: &Transcript, duration: f64) -> TranscriptionBody {
     match kind {
-        Kind::Plain => TranscriptionBody::Plain(Transcription {
+        Kind::Plain { logprobs } => TranscriptionBody::Plain(Transcription {
             text: transcript.text(),
+            logprobs: logprobs.then(|| logprobs_of(&transcript.segments)),
             usage: usage(duration),
         }),
         Kind::Verbose { task, words } => TranscriptionBody::Verbose(verbose(task, words, transcript, duration)),
@@ -158,6 +185,12 @@ pub(crate) fn verbose_json(transcript: &Transcript, words: bool, duration: f64) 
     verbose("transcribe", words, transcript, duration)
         .to_json()
         .unwrap_or_default()
+}
+
+/// The tokens of these parts.
+pub(super) fn logprobs_of(segments: &[Spoken]) -> Vec<TranscriptLogprob> {
+    let tokens = segments.iter().flat_map(Spoken::token_logprobs);
+    tokens.map(TranscriptLogprob::from).collect()
 }
 
 fn usage(seconds: f64) -> AudioUsage {

@@ -25,6 +25,9 @@ pub(crate) struct TranscriptionForm {
     /// With `verbose_json`: `segment` (default) or `word`, or both.
     #[oai(rename = "timestamp_granularities[]")]
     timestamp_granularities: Option<Vec<String>>,
+    /// With `json`: `logprobs`, for the log-probability of each token of the text.
+    #[oai(rename = "include[]")]
+    include: Option<Vec<String>>,
     /// `auto` or an object; long recordings are always cut where nobody speaks.
     chunking_strategy: Option<String>,
     /// Whether the text is sent as it comes; with `json`, `text` and `diarized_json`. False.

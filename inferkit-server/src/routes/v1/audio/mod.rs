@@ -117,7 +117,7 @@ impl AudioApi {
         let heard = self.heard(wanted, form.file, notes.0).await?;
         if stream {
             let bounds = self.0.stream_bounds(notes.0);
-            let events = events(heard, format == Format::Diarized);
+            let events = events(heard, kind);
             return Ok(TranscriptionAnswer::Ok(TranscriptionContent::Stream(Sse::new(
                 events, bounds,
             ))));
@@ -213,7 +213,9 @@ impl Wanted {
                 words: self.wishes.times == inferkit::task::TimeDetail::Word,
             },
             Format::Diarized => Kind::Diarized,
-            Format::Json | Format::Text | Format::Srt | Format::Vtt => Kind::Plain,
+            Format::Json | Format::Text | Format::Srt | Format::Vtt => Kind::Plain {
+                logprobs: self.wishes.token_logprobs,
+            },
         }
     }
 }

@@ -52,8 +52,10 @@ impl Wanted {
             let message = "stream goes with response_format json, text and diarized_json; leave out one of them";
             return Err(ApiError::invalid_value("stream", message));
         }
-        let times = granularities(fields, format, stream)?;
-        refuse_what_is_not_offered(fields, format)?;
+        let token_logprobs = includes_logprobs(fields, format)?;
+        // Probabilities are told where times are not found out besides.
+        let times = granularities(fields, format, stream && !token_logprobs)?;
+        refuse_what_is_not_offered(fields)?;
         check_chunking(fields)?;
         // Candidates for detection and words to look out for: hints that no model here takes.
         fields.take_all("languages");
@@ -66,6 +68,7 @@ impl Wanted {
                 language: fields.take("language")?,
                 times,
                 times_field: "timestamp_granularities",
+                token_logprobs,
                 ..hints(fields)?
             },
         })
@@ -150,20 +153,22 @@ fn granularities(fields: &mut Fields, format: Format, stream: bool) -> Result<Ti
     Ok(times)
 }
 
-fn refuse_what_is_not_offered(fields: &mut Fields, format: Format) -> Result<(), ApiError> {
+/// Whether the answer is to hold the probability of each token.
+fn includes_logprobs(fields: &mut Fields, format: Format) -> Result<bool, ApiError> {
+    let wanted = fields.take_all("include");
+    if wanted.iter().any(|value| value != "logprobs") || !wanted.is_empty() && format != Format::Json {
+        let message = "include takes logprobs, with response_format json; leave it out";
+        return Err(ApiError::invalid_value("include", message));
+    }
+    Ok(!wanted.is_empty())
+}
+
+fn refuse_what_is_not_offered(fields: &mut Fields) -> Result<(), ApiError> {
     for name in ["known_speaker_names", "known_speaker_references"] {
         if !fields.take_all(name).is_empty() {
             let message = format!("{name}: speakers cannot be recognised by samples of their voices; leave it out");
             return Err(ApiError::unsupported_parameter(name, message));
         }
-    }
-    if let Some(value) = fields.take_all("include").first() {
-        if value == "logprobs" && format == Format::Json {
-            let message = "include: no model here tells log-probabilities of a transcript; leave logprobs out";
-            return Err(ApiError::new("unsupported_value", message).with_param("include"));
-        }
-        let message = "include takes logprobs, with response_format json; leave it out";
-        return Err(ApiError::invalid_value("include", message));
     }
     Ok(())
 }
@@ -260,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn probabilities_are_asked_for_without_times_streamed_or_not() {
+        for stream in ["false", "true"] {
+            let wanted = Wanted::transcription(&mut fields(&[("include[]", "logprobs"), ("stream", stream)])).unwrap();
+            assert!(wanted.wishes.token_logprobs);
+            assert_eq!(wanted.wishes.times, TimeDetail::None, "stream: {stream}");
+        }
+    }
+
+    #[test]
     fn what_does_not_go_together_or_is_not_offered_is_named() {
         let invalid = |param: &str| ("invalid_value", param.to_owned());
         assert_eq!(refusal(&[("response_format", "xml")]), invalid("response_format"));
@@ -273,10 +287,9 @@ mod tests {
         );
         assert_eq!(refusal(&[("temperature", "1.5")]), invalid("temperature"));
         assert_eq!(refusal(&[("chunking_strategy", "none")]), invalid("chunking_strategy"));
-        assert_eq!(
-            refusal(&[("include[]", "logprobs")]),
-            ("unsupported_value", "include".to_owned())
-        );
+        assert_eq!(refusal(&[("include[]", "tokens")]), invalid("include"));
+        let with_times = [("include[]", "logprobs"), ("response_format", "verbose_json")];
+        assert_eq!(refusal(&with_times), invalid("include"));
         let known = ("unsupported_parameter", "known_speaker_names".to_owned());
         assert_eq!(refusal(&[("known_speaker_names[]", "Ann")]), known);
         assert_eq!(refusal(&[("prompt", &"x".repeat(5_000))]), invalid("prompt"));

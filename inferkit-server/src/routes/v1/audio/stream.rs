@@ -6,8 +6,11 @@ use futures_util::stream;
 use poem_openapi::Object;
 use poem_openapi::types::ToJSON;
 
+use super::answer::Kind;
 use super::answer::Letters;
+use super::answer::TranscriptLogprob;
 use super::answer::diarized_segment;
+use super::answer::logprobs_of;
 use crate::error::ApiError;
 use crate::routes::audio::Heard;
 use crate::routes::audio::Spoken;
@@ -44,6 +47,9 @@ pub(crate) struct TranscriptStreamEvent {
     /// In a segment its text, in the last event all of it.
     #[oai(skip_serializing_if_is_none)]
     text: Option<String>,
+    /// With `include[]=logprobs`, in a delta and in the last event: the tokens of its text.
+    #[oai(skip_serializing_if_is_none)]
+    logprobs: Option<Vec<TranscriptLogprob>>,
     /// In the last event: what it cost.
     #[oai(skip_serializing_if_is_none)]
     usage: Option<TranscriptUsage>,
@@ -65,12 +71,10 @@ pub(crate) struct TranscriptUsage {
 }
 
 /// The events of a transcription, ending with `[DONE]`; an error ends them without it.
-pub(super) fn events(
-    heard: Heard,
-    with_speakers: bool,
-) -> impl Stream<Item = Result<SseEvent, ApiError>> + Send + 'static {
+pub(super) fn events(heard: Heard, kind: Kind) -> impl Stream<Item = Result<SseEvent, ApiError>> + Send + 'static {
     let mut writer = EventWriter {
-        with_speakers,
+        with_speakers: kind == Kind::Diarized,
+        with_logprobs: kind == Kind::Plain { logprobs: true },
         ..EventWriter::default()
     };
     heard.steps.flat_map(move |step| {
@@ -85,6 +89,7 @@ pub(super) fn events(
 #[derive(Debug, Default)]
 struct EventWriter {
     with_speakers: bool,
+    with_logprobs: bool,
     transcript: Transcript,
     letters: Letters,
     has_text: bool,
@@ -110,6 +115,7 @@ impl EventWriter {
                 kind: "transcript.text.delta".to_owned(),
                 delta: Some(format!("{space}{}", segment.text)),
                 segment_id: self.with_speakers.then(|| told.id.clone()),
+                logprobs: self.with_logprobs.then(|| logprobs_of(std::slice::from_ref(&segment))),
                 ..TranscriptStreamEvent::default()
             }));
         }
@@ -133,6 +139,7 @@ impl EventWriter {
         line(&TranscriptStreamEvent {
             kind: "transcript.text.done".to_owned(),
             text: Some(self.transcript.text()),
+            logprobs: self.with_logprobs.then(|| logprobs_of(&self.transcript.segments)),
             usage: Some(TranscriptUsage {
                 kind: "tokens".to_owned(),
                 input_tokens: 0,

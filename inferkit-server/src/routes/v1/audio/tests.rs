@@ -109,6 +109,37 @@ async fn diarized_json_names_speakers_by_letters() {
 }
 
 #[tokio::test]
+async fn log_probabilities_are_told_if_asked_for_and_in_a_stream_piece_by_piece() {
+    let (status, body) = json_of(TRANSCRIPTIONS, &[("include[]", "logprobs")]).await;
+    assert_eq!(status, 200);
+    let spelt = |logprobs: &Value| -> String {
+        let tokens = logprobs.as_array().unwrap().iter();
+        tokens.map(|entry| entry["token"].as_str().unwrap()).collect()
+    };
+    assert_eq!(spelt(&body["logprobs"]), " part 0 part 1");
+    let first = json!({"token": " part", "logprob": -0.5, "bytes": [32, 112, 97, 114, 116]});
+    assert_eq!(body["logprobs"][0], first);
+    let (_, without) = json_of(TRANSCRIPTIONS, &[]).await;
+    assert_eq!(without.get("logprobs"), None);
+
+    let told = events(send(TRANSCRIPTIONS, form(&[("stream", "true"), ("include[]", "logprobs")])).await).await;
+    let told: Vec<Value> = told
+        .iter()
+        .filter_map(|(_, data)| serde_json::from_str(data).ok())
+        .collect();
+    let deltas: Vec<&Value> = told
+        .iter()
+        .filter(|event| event["type"] == "transcript.text.delta")
+        .collect();
+    assert_eq!((deltas.len(), spelt(&deltas[1]["logprobs"])), (2, " part 1".to_owned()));
+    assert_eq!(
+        told.last().unwrap()["logprobs"],
+        body["logprobs"],
+        "all of them in the end"
+    );
+}
+
+#[tokio::test]
 async fn a_streams_deltas_concatenate_to_the_text() {
     for format in ["json", "text", "diarized_json"] {
         let told = events(send(TRANSCRIPTIONS, form(&[("stream", "true"), ("response_format", format)])).await).await;

@@ -134,6 +134,7 @@ impl Worker {
             };
             let heard = Heard {
                 tokens: found.tokens,
+                logprobs: found.logprobs,
                 average_logprob: found.average_logprob,
                 frames: *frames,
                 aligned: None,

@@ -12,6 +12,8 @@ struct Candidate {
     parent: usize,
     token: u32,
     score: f32,
+    /// The natural logarithm of the token's probability.
+    logprob: f32,
     /// Score over length penalty.
     rank: f32,
 }
@@ -32,7 +34,12 @@ impl Search {
                 Some(_) | None => candidate.score,
             };
             let tokens = [parent.tokens.as_slice(), &[candidate.token]].concat();
-            Some(Hypothesis { tokens, score })
+            let logprobs = [parent.logprobs.as_slice(), &[candidate.logprob]].concat();
+            Some(Hypothesis {
+                tokens,
+                score,
+                logprobs,
+            })
         });
         self.hypotheses = hypotheses.collect();
         // The token that begins a hypothesis does not end it, whatever it is; the next round does.
@@ -72,16 +79,18 @@ impl Search {
         let mut candidates = Vec::with_capacity(self.beam * self.hypotheses.len());
         for (parent, hypothesis) in self.hypotheses.iter().enumerate() {
             let length = self.lengths.get(parent).copied().unwrap_or(0);
-            let mut add = |token, score: f32| {
+            let mut add = |token, logprob: f32| {
+                let score = hypothesis.score + logprob;
                 candidates.push(Candidate {
                     parent,
                     token,
                     score,
+                    logprob,
                     rank: score / self.penalty(length),
                 });
             };
             if self.finished.get(parent) == Some(&true) {
-                add(self.ends.pad, hypothesis.score);
+                add(self.ends.pad, 0.0);
                 continue;
             }
             let Some(row) = rows.next() else { continue };
@@ -89,7 +98,7 @@ impl Search {
             for (token, logit) in greatest(row, self.beam) {
                 add(
                     u32::try_from(token).unwrap_or(self.ends.end),
-                    hypothesis.score + softmax.log_probability(logit),
+                    softmax.log_probability(logit),
                 );
             }
         }

@@ -53,6 +53,22 @@ fn the_average_counts_the_end_of_a_text_that_has_one() {
 }
 
 #[test]
+fn each_token_of_the_text_has_its_own_probability() {
+    for beam in [None, Some(1), Some(2)] {
+        let found = run(&config(beam, 0.0), 10, |last| match last {
+            2 => [0.0, 0.75, 0.0, 0.25],
+            _ => [0.0, 0.1, 0.9, 0.0],
+        });
+        assert_eq!(
+            (found.tokens.len(), found.logprobs.len()),
+            (1, 1),
+            "the end has none: {found:?}"
+        );
+        assert!((found.logprobs[0] - 0.9_f32.ln()).abs() < 1e-6, "{found:?}");
+    }
+}
+
+#[test]
 fn a_text_ends_at_the_limit_one_token_later_with_a_beam() {
     let endless = |_| [0.0, 0.0, 1.0, 0.0];
     assert_eq!(run(&config(None, 0.0), 4, endless).tokens, [2, 2, 2]);

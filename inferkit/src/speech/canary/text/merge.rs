@@ -9,15 +9,15 @@ const HEAD_TOKENS: usize = 7;
 /// Last tokens of what is merged so far that are compared with them: twice the frames of a second.
 const TAIL_TOKENS: usize = 24;
 
-/// Joins the tokens of overlapping chunks, in their order.
-pub(in super::super) fn merge_chunks(chunks: &[Vec<u32>]) -> Vec<u32> {
-    let mut merged: Vec<u32> = Vec::new();
+/// Joins the tokens of overlapping chunks, in their order; `id` tells which token an item is.
+pub(in super::super) fn merge_chunks<T: Copy>(chunks: &[Vec<T>], id: impl Fn(&T) -> u32 + Copy) -> Vec<T> {
+    let mut merged: Vec<T> = Vec::new();
     for (index, chunk) in chunks.iter().enumerate() {
         let (head, tail) = chunk.split_at(chunk.len().min(HEAD_TOKENS));
         if index == 0 {
             merged.extend_from_slice(chunk);
         } else {
-            merged = join(&merged, head);
+            merged = join(&merged, head, id);
             merged.extend_from_slice(tail);
         }
     }
@@ -35,9 +35,10 @@ struct Common {
 }
 
 /// `buffer` and then `head`, without the tokens that both have where they meet.
-fn join(buffer: &[u32], head: &[u32]) -> Vec<u32> {
+fn join<T: Copy>(buffer: &[T], head: &[T], id: impl Fn(&T) -> u32 + Copy) -> Vec<T> {
     let base = buffer.len().saturating_sub(TAIL_TOKENS);
-    let common = common(&buffer[base..], head);
+    let ids = |items: &[T]| items.iter().map(id).collect::<Vec<u32>>();
+    let common = common(&ids(&buffer[base..]), &ids(head));
     let (kept, rest) = match common {
         Some(common) => (base + common.tail + common.length, common.head + common.length),
         None => (buffer.len(), 0),
@@ -162,6 +163,10 @@ mod tests {
     use super::super::testing;
     use super::*;
 
+    fn merged(chunks: &[Vec<u32>]) -> Vec<u32> {
+        merge_chunks(chunks, |id| *id)
+    }
+
     #[test]
     fn sequences_join_like_the_golden_ones() {
         let cases = testing::golden("algorithms.json");
@@ -170,7 +175,7 @@ mod tests {
         for case in cases {
             let (buffer, head) = (testing::ids(&case["buffer"]), testing::ids(&case["data"]));
             let expected = testing::ids(&case["merged"]);
-            assert_eq!(join(&buffer, &head), expected, "{buffer:?} and {head:?}");
+            assert_eq!(join(&buffer, &head, |id| *id), expected, "{buffer:?} and {head:?}");
         }
     }
 
@@ -183,22 +188,22 @@ mod tests {
             .iter()
             .map(|chunk| testing::ids(&chunk["ids"]))
             .collect();
-        let text = testing::single_tokenizer().decode(&merge_chunks(&chunks));
+        let text = testing::single_tokenizer().decode(&merge_chunks(&chunks, |id| *id));
         assert_eq!(text, expected["long_chunked"]["text"].as_str().unwrap());
     }
 
     #[test]
     fn what_both_chunks_end_and_begin_with_stands_once() {
-        assert_eq!(merge_chunks(&[vec![1, 2, 3, 4], vec![3, 4, 5, 6]]), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(merge_chunks(&[vec![1, 2], vec![3, 4]]), [1, 2, 3, 4]);
-        assert_eq!(merge_chunks(&[vec![], vec![3, 4], vec![]]), [3, 4]);
-        assert!(merge_chunks(&[]).is_empty());
+        assert_eq!(merged(&[vec![1, 2, 3, 4], vec![3, 4, 5, 6]]), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(merged(&[vec![1, 2], vec![3, 4]]), [1, 2, 3, 4]);
+        assert_eq!(merged(&[vec![], vec![3, 4], vec![]]), [3, 4]);
+        assert!(merged(&[]).is_empty());
     }
 
     #[test]
     fn only_the_first_tokens_of_a_chunk_may_be_dropped() {
         let second: Vec<u32> = (100..107).chain([1, 2, 3]).collect();
-        let merged = merge_chunks(&[vec![1, 2, 3], second.clone()]);
+        let merged = merged(&[vec![1, 2, 3], second.clone()]);
         assert_eq!(merged, [vec![1, 2, 3], second].concat());
     }
 }

@@ -106,6 +106,12 @@ impl CanaryTokenizer {
         }
     }
 
+    /// The text of a token as a part of a longer one: words begin with a space.
+    pub(in super::super) fn bytes(&self, id: u32) -> Vec<u8> {
+        let piece = self.piece(id).unwrap_or_default();
+        piece.replace('\u{2581}', " ").into_bytes()
+    }
+
     /// The one SentencePiece model; `None` for an aggregate.
     pub(in super::super) const fn single(&self) -> Option<&SentencePiece> {
         match &self.kind {

@@ -2,23 +2,27 @@
 
 use std::ops::Range;
 
+use super::Scored;
 use super::Transcript;
 use super::seconds;
 use crate::speech::repetition::compression_ratio;
 use crate::task::Segment;
 use crate::task::SegmentDecoding;
+use crate::task::TokenLogprob;
+use crate::task::TopLogprob;
 
 impl Transcript {
     /// The segments that were heard in `windows`, with what is known of these windows: all texts are judged as one, as
     /// Whisper does it. The model says nothing of silence.
     ///
     /// * `tokens`: those of the one segment; none where several came out of one text
-    pub(super) fn judged(&self, windows: Range<usize>, tokens: &[u32], segments: Vec<Segment>) -> Vec<Segment> {
+    pub(super) fn judged(&self, windows: Range<usize>, tokens: &[Scored], segments: Vec<Segment>) -> Vec<Segment> {
         let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
         let first = self.plan.windows.get(windows.start);
         let decoding = SegmentDecoding {
             window_start_seconds: seconds(first.map_or(0, |window| window.covers.start)),
-            tokens: tokens.to_vec(),
+            tokens: tokens.iter().map(|token| token.id).collect(),
+            token_logprobs: tokens.iter().map(|token| self.told(*token)).collect(),
             temperature: 0.0,
             average_logprob: self.average_logprob(windows),
             compression_ratio: compression_ratio(&texts.join(" ")),
@@ -31,6 +35,11 @@ impl Transcript {
                 ..segment
             })
             .collect()
+    }
+
+    fn told(&self, token: Scored) -> TokenLogprob {
+        let token = TopLogprob::new(self.tokenizer.bytes(token.id), token.logprob);
+        TokenLogprob::new(token, Vec::new())
     }
 
     /// The mean of all tokens of these windows.

@@ -36,8 +36,10 @@ fn transcript(model: &str, cut: Cut, timing: Timing, hours: &[usize]) -> Transcr
 }
 
 fn heard(transcript: &Transcript, text: &str) -> Heard {
+    let tokens = transcript.tokenizer.encode(text, "en").unwrap();
     Heard {
-        tokens: transcript.tokenizer.encode(text, "en").unwrap(),
+        logprobs: (1..).map(|n| -(n as f32)).take(tokens.len()).collect(),
+        tokens,
         average_logprob: -0.5,
         frames: 125,
         aligned: None,
@@ -52,6 +54,45 @@ fn texts(events: &[TranscriptionEvent]) -> Vec<(String, f64, f64)> {
         _ => None,
     };
     events.iter().filter_map(segment).collect()
+}
+
+/// What the tokens of a segment spell, and their probabilities.
+fn spelt(segment: &Segment) -> (String, Vec<f32>) {
+    let tokens = &segment.decoding.as_ref().unwrap().token_logprobs;
+    let bytes: Vec<u8> = tokens.iter().flat_map(|entry| entry.token.bytes.clone()).collect();
+    let logprobs = tokens.iter().map(|entry| entry.token.logprob).collect();
+    (String::from_utf8(bytes).unwrap().trim().to_owned(), logprobs)
+}
+
+#[test]
+fn tokens_that_two_windows_heard_are_told_once_with_the_first_ones_probability() {
+    let mut transcript = transcript("canary-1b-v2", Cut::Overlapping, Timing::None, &[0, 0]);
+    let windows = ["turn on the light", "the light in the kitchen"].map(|text| heard(&transcript, text));
+    let count = windows[0].tokens.len();
+    let mut told = Vec::new();
+    for (number, heard) in windows.iter().enumerate() {
+        let events = transcript.push(number, heard.clone(), None);
+        told.extend(events.into_iter().filter_map(|event| match event {
+            TranscriptionEvent::Segment(segment) => Some(segment),
+            _ => None,
+        }));
+    }
+    let [segment] = told.as_slice() else {
+        panic!("one segment, not {told:?}")
+    };
+    let (text, logprobs) = spelt(segment);
+    assert_eq!(
+        (text.as_str(), text == segment.text),
+        ("turn on the light in the kitchen", true)
+    );
+    assert_eq!(logprobs[..count], windows[0].logprobs, "those of the first window");
+    let shared = count + windows[1].tokens.len() - logprobs.len();
+    assert!(shared > 0);
+    assert_eq!(
+        logprobs[count..],
+        windows[1].logprobs[shared..],
+        "then the rest of the second"
+    );
 }
 
 #[test]
@@ -79,6 +120,9 @@ fn a_segment_says_where_its_window_begins_and_how_sure_the_model_was() {
     for (number, heard) in windows.iter().enumerate() {
         for event in transcript.push(number, heard.clone(), None) {
             if let TranscriptionEvent::Segment(segment) = event {
+                let (text, logprobs) = spelt(&segment);
+                assert_eq!(text, segment.text, "the tokens are those of the text");
+                assert_eq!(logprobs, heard.logprobs);
                 told.push(segment.decoding.unwrap());
             }
         }
@@ -128,7 +172,7 @@ fn overlapping_windows_are_told_word_by_word_once_the_next_cannot_change_them() 
         .iter()
         .map(|text| transcript.tokenizer.encode(text, "en").unwrap())
         .collect();
-    let whole = transcript.tokenizer.decode(&merge_chunks(&tokens));
+    let whole = transcript.tokenizer.decode(&merge_chunks(&tokens, |id| *id));
     assert_eq!(format!("{} {}", told[0], told[1]), whole.trim());
     assert_eq!(told[2], sentence.trim(), "an hour begins anew");
 }

@@ -35,6 +35,8 @@ pub(crate) struct Prompt {
 pub(crate) struct Decoded {
     /// Text and times, without the end.
     pub(crate) tokens: Vec<u32>,
+    /// The natural logarithm of the probability of each of them, among what may stand there.
+    pub(crate) logprobs: Vec<f32>,
     /// Mean natural logarithm of the tokens' probabilities, the end included.
     pub(crate) average_logprob: f32,
     /// Probability that nobody speaks.
@@ -200,12 +202,13 @@ impl Attempt {
             Some(best) if best.score() >= candidate.score() => Some(best),
             _ => Some(candidate),
         });
-        let (tokens, logprob) = best.map_or_else(Default::default, |best| (best.tokens.clone(), best.logprob));
+        let best = best.cloned().unwrap_or_default();
         Decoded {
-            average_logprob: logprob / (tokens.len() + 1) as f32,
+            average_logprob: best.logprob / (best.tokens.len() + 1) as f32,
             no_speech_probability: self.no_speech_probability,
             temperature: self.search.temperature(),
-            tokens,
+            tokens: best.tokens,
+            logprobs: best.logprobs,
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct WindowSegment {
     pub(crate) end_seconds: f64,
     /// Text and times.
     pub(crate) tokens: Vec<u32>,
+    /// How many tokens of the window stand before them.
+    pub(crate) first: usize,
 }
 
 /// How a window is cut, and how far it is understood.
@@ -70,6 +72,7 @@ pub(crate) fn cut(tokens: &[u32], window: Window, special: &SpecialTokens) -> Cu
             start_seconds: offset_seconds + steps(part.first()) as f64 * STEP_SECONDS,
             end_seconds: offset_seconds + last_steps as f64 * STEP_SECONDS,
             tokens: part.to_vec(),
+            first,
         });
         first = border;
     }
@@ -95,6 +98,7 @@ fn uncut(tokens: &[u32], (offset_seconds, size): (f64, usize), special: &Special
         start_seconds: offset_seconds,
         end_seconds: offset_seconds + length,
         tokens: tokens.to_vec(),
+        first: 0,
     }
 }
 
@@ -126,6 +130,7 @@ mod tests {
         );
         assert_eq!(times(&found), [(10.0, 11.0), (12.0, 13.0)]);
         assert_eq!(found.segments[1].tokens, [time(100), 2, time(150)]);
+        assert_eq!(found.segments[1].first, 3);
         assert_eq!((found.advance, found.is_complete), (300, false));
     }
 

@@ -170,6 +170,7 @@ mod tests {
     fn decoded(average_logprob: f32, no_speech_probability: f32) -> Decoded {
         Decoded {
             tokens: Vec::new(),
+            logprobs: Vec::new(),
             average_logprob,
             no_speech_probability,
             temperature: 0.0,

@@ -109,6 +109,17 @@ fn check(found: &[Segment], case: &Value) {
         let decoding = found.decoding.as_ref().unwrap();
         let tokens: Vec<u64> = decoding.tokens.iter().map(|token| u64::from(*token)).collect();
         assert_eq!(serde_json::json!(tokens), expected["tokens"]);
+        let spelt = decoding
+            .token_logprobs
+            .iter()
+            .flat_map(|entry| entry.token.bytes.clone());
+        let spelt: Vec<u8> = spelt.collect();
+        assert_eq!(
+            String::from_utf8_lossy(&spelt).trim(),
+            found.text,
+            "the tokens are those of the text"
+        );
+        assert!(decoding.token_logprobs.iter().all(|entry| entry.token.logprob <= 0.0));
         // Sums over up to 224 tokens of f32.
         close(f64::from(decoding.average_logprob), "average_logprob", 1e-3);
         close(f64::from(decoding.no_speech_probability), "no_speech", 1e-5);

@@ -107,12 +107,12 @@ impl WhisperTokens {
 
     /// The text of `ids`, without what special tokens are called. Bytes that are no characters become U+FFFD.
     pub(super) fn decode(&self, ids: &[u32]) -> String {
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.piece(*id)).copied().collect();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.bytes(*id)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// The bytes of a token of the text vocabulary, possibly a part of a character.
-    fn piece(&self, id: u32) -> &[u8] {
+    pub(super) fn bytes(&self, id: u32) -> &[u8] {
         self.pieces.get(id as usize).map_or(&[], Vec::as_slice)
     }
 }

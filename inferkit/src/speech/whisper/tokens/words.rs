@@ -38,14 +38,14 @@ impl WhisperTokens {
 
     /// Splits tokens wherever whole characters end. Bytes that are no characters do not hold back what follows.
     fn split_at_characters(&self, ids: &[u32]) -> Vec<TokenWord> {
-        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.piece(*id)).copied().collect();
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| self.bytes(*id)).copied().collect();
         let borders = borders(&bytes);
         let mut parts = Vec::new();
         let (mut start, mut end) = (0, 0);
         let mut tokens = Vec::new();
         for &id in ids {
             tokens.push(id);
-            end += self.piece(id).len();
+            end += self.bytes(id).len();
             if borders.get(end).copied().unwrap_or(true) {
                 let text = String::from_utf8_lossy(bytes.get(start..end).unwrap_or_default()).into_owned();
                 parts.push(TokenWord {

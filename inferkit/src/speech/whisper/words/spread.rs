@@ -193,6 +193,7 @@ mod tests {
             start_seconds,
             end_seconds,
             tokens: Vec::new(),
+            first: 0,
         }
     }
 

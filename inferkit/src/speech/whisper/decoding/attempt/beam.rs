@@ -67,9 +67,9 @@ impl Attempt {
     fn put_aside(&mut self, ending: Continuation, width: usize) {
         if let Some(parent) = self.candidates.get(ending.parent).filter(|_| self.ended.len() < width) {
             self.ended.push(Candidate {
-                tokens: parent.tokens.clone(),
                 logprob: ending.logprob,
                 is_ended: true,
+                ..parent.clone()
             });
         }
     }
@@ -127,9 +127,9 @@ impl Candidate {
     /// A text that is none.
     fn over() -> Self {
         Self {
-            tokens: Vec::new(),
             logprob: f32::NEG_INFINITY,
             is_ended: true,
+            ..Self::default()
         }
     }
 }

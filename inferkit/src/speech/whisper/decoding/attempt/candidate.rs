@@ -5,6 +5,8 @@
 pub(super) struct Candidate {
     /// Text and times, without the end.
     pub(super) tokens: Vec<u32>,
+    /// The natural logarithm of the probability of each of them.
+    pub(super) logprobs: Vec<f32>,
     /// Sum of the natural logarithms of the tokens' probabilities, the end included.
     pub(super) logprob: f32,
     /// Whether nothing follows.
@@ -19,6 +21,7 @@ impl Candidate {
             self.is_ended = true;
         } else {
             self.tokens.push(token);
+            self.logprobs.push(logprob);
         }
     }
 

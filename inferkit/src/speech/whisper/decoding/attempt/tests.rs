@@ -87,6 +87,30 @@ fn the_most_probable_tokens_are_written_until_the_end() {
 }
 
 #[test]
+fn each_token_has_its_own_probability_and_the_average_counts_the_end_too() {
+    for search in [Search::Greedy, Search::Beam { width: 1 }] {
+        let mut attempt = attempt(search, 448);
+        // Half of it goes to another token: ln 1/2 for the text, and the end is as good as sure.
+        let steps = [
+            vec![row(&[]), row(&[(TIME, 9.0)])],
+            vec![row(&[(5, 9.0), (6, 9.0)])],
+            vec![row(&[(10, 9.0)])],
+        ];
+        run(&mut attempt, &steps);
+        let decoded = attempt.decoded();
+        assert_eq!(decoded.tokens, [TIME, 5]);
+        let [time, text] = decoded.logprobs.as_slice() else {
+            panic!("two of them: {decoded:?}")
+        };
+        assert!(time.abs() < 1e-5 && (text - 0.5_f32.ln()).abs() < 1e-5, "{decoded:?}");
+        assert!(
+            (decoded.average_logprob - (time + text) / 3.0).abs() < 1e-5,
+            "{decoded:?}"
+        );
+    }
+}
+
+#[test]
 fn a_text_ends_at_half_of_the_positions() {
     let mut attempt = attempt(Search::Greedy, 6);
     let first = vec![row(&[]), row(&[(TIME, 9.0)])];

@@ -16,12 +16,15 @@ use crate::speech::whisper::engine::handle::Model;
 use crate::speech::whisper::engine::work::Sound;
 use crate::speech::whisper::engine::work::Stage;
 use crate::speech::whisper::engine::work::Work;
+use crate::speech::whisper::tokens::WhisperTokens;
 use crate::speech::whisper::words::AttentionWeights;
 use crate::speech::whisper::words::SegmentWords;
 use crate::speech::whisper::words::spread;
 use crate::speech::whisper::words::time_words;
 use crate::task::Segment;
 use crate::task::SegmentDecoding;
+use crate::task::TokenLogprob;
+use crate::task::TopLogprob;
 use crate::task::TranscriptionEvent;
 use crate::task::Word;
 
@@ -116,6 +119,7 @@ fn keep(work: &mut Work, sound: &Sound, decoded: &Decoded, ratio: f32, model: &m
             text: text.trim().to_owned(),
             decoding: Some(SegmentDecoding {
                 window_start_seconds: window.seek as f64 / FRAMES_PER_SECOND,
+                token_logprobs: token_logprobs(&segment, decoded, &model.tokens),
                 tokens: segment.tokens,
                 temperature: decoded.temperature,
                 average_logprob: decoded.average_logprob,
@@ -127,6 +131,18 @@ fn keep(work: &mut Work, sound: &Sound, decoded: &Decoded, ratio: f32, model: &m
     }
     work.transcript.go_on(seek, told, decoded.temperature);
     Ok(())
+}
+
+/// The tokens of a segment's text, times left out.
+fn token_logprobs(segment: &WindowSegment, decoded: &Decoded, tokens: &WhisperTokens) -> Vec<TokenLogprob> {
+    let logprobs = decoded.logprobs.iter().skip(segment.first);
+    let pairs = segment.tokens.iter().zip(logprobs);
+    let text = pairs.filter(|(token, _)| **token < tokens.special().end_of_text);
+    text.map(|(token, logprob)| {
+        let token = TopLogprob::new(tokens.bytes(*token).to_vec(), *logprob);
+        TokenLogprob::new(token, Vec::new())
+    })
+    .collect()
 }
 
 /// Times and words of a segment; a model's times may lie beyond the end of the recording, an answer's may not.
