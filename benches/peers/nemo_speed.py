@@ -8,7 +8,8 @@ usage: benches/peers/nemo_speed.py MODEL.nemo RECORDING [--threads 2] [--togethe
 
 RECORDING is 16 kHz mono. --together gives the recording as many times in one batch. --chunk-seconds cuts it as
 NeMo's routine for long recordings does (for models without an aligner); 0 gives it whole. bfloat16 is autocast.
-The first run warms up and does not count; the median of the others does.
+The first run warms up and does not count; the median of the others does. With --runs 1 --cold a single run counts: for
+recordings so long that the warming up is nothing.
 """
 
 import argparse
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--chunk-seconds", type=int, default=0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--cold", action="store_true", help="the first run counts too")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     nemo_logging.setLevel(logging.ERROR)
@@ -57,12 +59,13 @@ def main() -> None:
     seconds = info.frames / info.samplerate * arguments.together
     half = arguments.dtype == "bfloat16"
     times, texts = [], []
-    for _ in range(arguments.runs + 1):
+    warming = 0 if arguments.cold else 1
+    for _ in range(arguments.runs + warming):
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext():
             begin = time.perf_counter()
             texts = transcribe(model, arguments.recording, arguments.together, arguments.chunk_seconds)
             times.append(time.perf_counter() - begin)
-    taken = statistics.median(times[1:])
+    taken = statistics.median(times[warming:])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"nemo {arguments.dtype}: {seconds:.0f} s of sound in {taken:.2f} s, {seconds / taken:.1f} x real time, "
           f"{sum(map(len, texts))} characters, loaded in {loading:.1f} s, peak {peak:.0f} MiB")

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Speed of faster-whisper and whisper.cpp on a recording, with the weights and the search that whisper_speed uses.
 
-usage: benches/peers/whisper_peers.py CT2_FOLDER HF_FOLDER RECORDING [--threads 2] [--runs 3] [--ours BINARY]
+usage: benches/peers/whisper_peers.py CT2_FOLDER HF_FOLDER RECORDING [--threads 2] [--runs 3] [--ours BINARY [--dtype bf16]]
+                                      [--peers NAME,…] [--cold]
 
     pip install faster-whisper pywhispercpp soundfile
 
 CT2_FOLDER is the demo package's own folder (`model.bin`); HF_FOLDER the one that `scripts/fetch_demo_models.py whisper` makes
 of it, from which the file of whisper.cpp is written. Both search greedily without drawing again, and are told the text before.
-With --ours, whisper_speed runs in turn with the peers, RUNS rounds. Prints the best time of each.
+With --ours, whisper_speed runs in turn with the peers, RUNS rounds. Every time is printed as it is taken, and in the end the
+best of each. The first round warms up and does not count, unless --cold is given, for models that take long.
 """
 
 import argparse
@@ -101,25 +103,35 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--ours", type=Path)
+    parser.add_argument("--dtype", default="auto", help="of ours")
+    parser.add_argument("--peers", default="faster-whisper float32,faster-whisper int8,whisper.cpp f16")
+    parser.add_argument("--cold", action="store_true", help="the first round counts too")
     arguments = parser.parse_args()
     samples, rate = soundfile.read(arguments.recording, dtype="float32")
     assert rate == 16000 and samples.ndim == 1
     with tempfile.TemporaryDirectory() as folder:
-        ggml = Path(folder) / "model.bin"
-        write_ggml(arguments.hf, ggml)
-        peers = {f"faster-whisper {kind}": faster_whisper(arguments.ct2, kind, arguments.threads) for kind in ["float32", "int8"]}
-        peers["whisper.cpp f16"] = whisper_cpp(ggml, arguments.threads)
+        peers = {}
+        for name in arguments.peers.split(","):
+            program, kind = name.split()
+            if program == "faster-whisper":
+                peers[name] = faster_whisper(arguments.ct2, kind, arguments.threads)
+            else:
+                ggml = Path(folder) / "model.bin"
+                write_ggml(arguments.hf, ggml)
+                peers[name] = whisper_cpp(ggml, arguments.threads)
         best, texts = {}, {}
-        for _ in range(arguments.runs + 1):
+        for number in range(arguments.runs + (0 if arguments.cold else 1)):
             for name, run in peers.items():
                 begun = time.perf_counter()
                 texts[name] = run(samples)
                 taken = time.perf_counter() - begun
+                print(f"round {number}: {name} {taken:.3f} s", flush=True)
                 # The first run also takes memory from the system.
-                best[name] = min(best.get(name, float("inf")), taken)
+                if number > 0 or arguments.cold:
+                    best[name] = min(best.get(name, float("inf")), taken)
             if arguments.ours:
-                command = [str(arguments.ours), str(arguments.hf), str(arguments.recording), "2"]
-                print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+                command = [str(arguments.ours), str(arguments.hf), str(arguments.recording), "2", arguments.dtype]
+                print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, flush=True)
     seconds = len(samples) / rate
     for name, taken in best.items():
         print(f"{name:<24} {taken:7.3f} s  {seconds / taken:6.1f} x real time")

@@ -1,18 +1,19 @@
 //! How many times faster than the recording is a Whisper, through the library's public interface?
 //!
 //! ```text
-//! cargo run --release -p inferkit-benches --bin whisper_speed -- MODEL RECORDING [REPEATS]
+//! cargo run --release -p inferkit-benches --bin whisper_speed -- MODEL RECORDING [REPEATS] [DTYPE]
 //! ```
 //!
 //! MODEL is a folder as published, RECORDING any sound file. It is written down alone, with word times, and eight times at
 //! once. Threads are those this process may use. The best of REPEATS runs counts (3 if left out), since other programs only
-//! ever make a run slower. `benches/peers/whisper_peers.py` asks others the same.
+//! ever make a run slower. DTYPE is `auto` (default), `f32` or `bf16`. `benches/peers/whisper_peers.py` asks others the same.
 
 use std::fs::File;
 use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::future::try_join_all;
+use inferkit::DtypePreference;
 use inferkit::Hub;
 use inferkit::Job;
 use inferkit::Lease;
@@ -65,16 +66,19 @@ async fn best<T>(repeats: usize, run: impl AsyncFn() -> Result<T>) -> Result<(f6
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(model), Some(recording)) = (arguments.next(), arguments.next()) else {
-        eprintln!("usage: whisper_speed MODEL RECORDING [REPEATS]");
+        eprintln!("usage: whisper_speed MODEL RECORDING [REPEATS] [DTYPE]");
         std::process::exit(2);
     };
     let repeats = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let dtype: DtypePreference = arguments.next().as_deref().unwrap_or("auto").parse()?;
     let file = File::open(&recording)
         .map_err(|error| inferkit::Error::internal(format!("{recording} cannot be opened: {error}")))?;
     let samples = audio::decode(file, &audio::DecodeOptions::default(), &Job::new())?.samples;
     let seconds = samples.len() as f64 / f64::from(audio::SAMPLE_RATE);
     let services = Services::new(Hub::builder("models").build()?);
-    let wrapper = catalog::wrapper(&ModelSpec::new("whisper", Source::path(&model)), &services)?;
+    let mut spec = ModelSpec::new("whisper", Source::path(&model));
+    spec.dtype = dtype;
+    let wrapper = catalog::wrapper(&spec, &services)?;
     let models = ModelRegistry::builder().build()?;
     models.register("whisper", wrapper, ModelPolicy::default()).await?;
     let lease = models.get("whisper")?.ensure_loaded().await?;
