@@ -42,14 +42,15 @@ use crate::app::App;
 /// A server with `qwen`, `canary`, which writes `part 0 part 1`, and `pyannote`, and the configuration of `file`.
 pub(crate) async fn audio_app(file: &str) -> Arc<App> {
     let app = super::app(file).await;
-    for (key, task) in [("canary", Task::Transcribe), ("pyannote", Task::Diarize)] {
-        let policy = ModelPolicy::default();
-        app.registry
-            .register(key, Arc::new(Listens(key, task)), policy)
-            .await
-            .unwrap();
-    }
+    register(&app, "canary", Task::Transcribe).await;
+    register(&app, "pyannote", Task::Diarize).await;
     app
+}
+
+/// Adds a model that writes or tells speakers apart as the others do.
+pub(crate) async fn register(app: &App, key: &'static str, task: Task) {
+    let (wrapper, policy) = (Arc::new(Listens(key, task)), ModelPolicy::default());
+    app.registry.register(key, wrapper, policy).await.unwrap();
 }
 
 struct Listens(&'static str, Task);

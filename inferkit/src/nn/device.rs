@@ -40,6 +40,8 @@ pub(crate) struct Device {
     reason: String,
     /// What computes on the processor; none on other devices.
     kernels: Option<Kernels>,
+    /// For what is computed on the processor whatever the device is; started when they are first asked for.
+    threads: Threads,
 }
 
 /// Why a device cannot be used, as a sentence that says what to do.
@@ -108,6 +110,7 @@ impl Device {
             name: "cpu".to_owned(),
             reason: reason.to_owned(),
             kernels: None,
+            threads: Threads::new(),
         }
     }
 
@@ -118,15 +121,17 @@ impl Device {
     }
 
     fn with_kernels(self, threads: Option<&Threads>) -> Result<Self> {
+        let threads = threads.cloned().unwrap_or_default();
         if !self.candle.is_cpu() {
-            return Ok(self);
+            return Ok(Self { threads, ..self });
         }
-        let kernels = Kernels::on(&threads.cloned().unwrap_or_default()).map_err(|error| {
+        let kernels = Kernels::on(&threads).map_err(|error| {
             let message = format!("the processor cannot be used as asked: {error}");
             Error::invalid(RequestFault::UnsupportedValue, "device", message)
         })?;
         Ok(Self {
             kernels: Some(kernels),
+            threads,
             ..self
         })
     }
@@ -138,6 +143,7 @@ impl Device {
             name: format!("cuda:{index}"),
             reason: reason.to_owned(),
             kernels: None,
+            threads: Threads::new(),
         })
     }
 
@@ -147,6 +153,7 @@ impl Device {
             name: "metal".to_owned(),
             reason: reason.to_owned(),
             kernels: None,
+            threads: Threads::new(),
         })
     }
 
@@ -173,9 +180,7 @@ impl Device {
 
     /// The threads for what is computed on the processor whatever the device is.
     pub(crate) fn pool(&self) -> Arc<Pool> {
-        self.kernels
-            .as_ref()
-            .map_or_else(|| Arc::new(Pool::with_available()), Kernels::shared_pool)
+        Arc::clone(self.threads.pool())
     }
 
     /// Where the weights of a model go and what they become there, where the file holds weights of `stored`.
@@ -235,6 +240,15 @@ mod tests {
     fn the_processor_is_always_there_and_auto_says_why_it_chose() {
         assert_eq!(Device::open(DevicePreference::Cpu).unwrap().name(), "cpu");
         assert!(!Device::open(DevicePreference::Auto).unwrap().reason().is_empty());
+    }
+
+    #[test]
+    fn the_threads_that_were_given_are_used_whatever_the_device_is() {
+        let threads = Threads::new();
+        let cpu = Device::open_on(DevicePreference::Cpu, Some(&threads)).unwrap();
+        assert!(Arc::ptr_eq(&cpu.pool(), threads.pool()));
+        let other = Device { kernels: None, ..cpu };
+        assert!(Arc::ptr_eq(&other.pool(), threads.pool()));
     }
 
     #[test]

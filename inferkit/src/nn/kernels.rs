@@ -90,10 +90,6 @@ impl Kernels {
         &self.pool
     }
 
-    pub(super) fn shared_pool(&self) -> Arc<Pool> {
-        Arc::clone(&self.pool)
-    }
-
     pub(super) const fn isa(&self) -> Isa {
         self.isa
     }

@@ -71,6 +71,8 @@ pub struct TranscriptionRequest {
     pub samples: Samples,
     /// Spoken language, ISO 639-1; `None` lets the model decide or takes its default.
     pub language: Option<String>,
+    /// ISO 639-1 codes of which one is spoken, for models that find it out and are given none; empty is any.
+    pub language_candidates: Vec<String>,
     /// Language of the text; `None` is the spoken one.
     pub target_language: Option<String>,
     /// Whether the text has case and punctuation; `None` is the model's default.
@@ -91,6 +93,7 @@ impl TranscriptionRequest {
         Self {
             samples,
             language: None,
+            language_candidates: Vec::new(),
             target_language: None,
             punctuation: None,
             inverse_text_normalisation: None,

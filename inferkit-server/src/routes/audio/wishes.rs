@@ -13,6 +13,8 @@ use crate::error::shown;
 pub(crate) struct Wishes {
     /// Spoken language, ISO 639-1.
     pub(crate) language: Option<String>,
+    /// ISO 639-1 codes of which one is spoken, for models that find it out.
+    pub(crate) language_candidates: Vec<String>,
     /// Language of the text, ISO 639-1.
     pub(crate) target_language: Option<String>,
     /// Whether only a model that translates will do, whatever the languages are.
@@ -74,6 +76,16 @@ impl Wishes {
             );
             return Err(unsupported("language", message));
         }
+        let finds_out = able.default_language.is_none();
+        let candidates = self.language_candidates.iter().filter(|_| finds_out);
+        if let Some(unknown) = candidates.into_iter().find(|code| !able.languages.contains(code)) {
+            let message = format!(
+                "languages holds {}; this model understands {}",
+                shown(unknown),
+                able.languages.join(", ")
+            );
+            return Err(unsupported("languages", message));
+        }
         let Some(target) = &self.target_language else {
             return Ok(());
         };
@@ -114,6 +126,7 @@ impl Wishes {
     pub(crate) fn request(&self, samples: Samples) -> TranscriptionRequest {
         let mut request = TranscriptionRequest::new(samples).with_times(self.times);
         request.language.clone_from(&self.language);
+        request.language_candidates.clone_from(&self.language_candidates);
         request.target_language.clone_from(&self.target_language);
         request.punctuation = self.punctuation;
         request.inverse_text_normalisation = self.inverse_text_normalisation;
@@ -180,6 +193,20 @@ mod tests {
             "English already, and no translator"
         );
         assert_eq!(refusal(&translation, &able()), None);
+    }
+
+    #[test]
+    fn candidates_are_those_of_a_model_that_finds_the_language_out() {
+        let among = |codes: &[&str]| Wishes {
+            language_candidates: codes.iter().map(|code| (*code).to_owned()).collect(),
+            ..Wishes::default()
+        };
+        let mut finds_out = able();
+        finds_out.default_language = None;
+        assert_eq!(refusal(&among(&["fr", "de"]), &finds_out), None);
+        let expected = Some(("unsupported_value", "languages".to_owned()));
+        assert_eq!(refusal(&among(&["fr", "xx"]), &finds_out), expected);
+        assert_eq!(refusal(&among(&["xx"]), &able()), None, "a hint that it does without");
     }
 
     #[test]

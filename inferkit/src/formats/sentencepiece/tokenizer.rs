@@ -160,6 +160,17 @@ impl SentencePiece {
         text
     }
 
+    /// What the piece `id` adds to a text, inside of it: a word's first piece begins with a space, a byte may be a part of a
+    /// character. Nothing for ids outside of the vocabulary.
+    pub(crate) fn surface(&self, id: u32) -> Vec<u8> {
+        match self.piece(id).zip(self.kind(id)) {
+            None | Some((_, PieceKind::Control)) => Vec::new(),
+            Some((_, PieceKind::Byte(byte))) => vec![byte],
+            Some((_, PieceKind::Unknown)) => self.model.unknown_surface.clone().into_bytes(),
+            Some((piece, _)) => piece.replace(SPACE, " ").into_bytes(),
+        }
+    }
+
     fn byte_piece(&self, byte: u8) -> TextPiece {
         let text = format!("<0x{byte:02X}>");
         let id = self.id(&text).unwrap_or(self.model.unknown_id);

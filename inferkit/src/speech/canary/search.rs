@@ -124,8 +124,10 @@ impl Search {
             }
             // The padding behind the end costs nothing.
             let scored = tokens.len() + usize::from(tokens.len() < all);
+            // A beam's score is not their sum: it carries penalties.
+            let sum: f32 = hypothesis.logprobs.iter().take(scored).sum();
             Found {
-                average_logprob: hypothesis.score / scored.max(1) as f32,
+                average_logprob: sum / scored.max(1) as f32,
                 score: hypothesis.score,
                 logprobs: hypothesis.logprobs.iter().copied().take(tokens.len()).collect(),
                 tokens,

@@ -54,6 +54,11 @@ impl Transcriber {
             let message = format!("language {unknown:?} is not known to this model: {hint}");
             return Err(Error::invalid(RequestFault::UnsupportedValue, "language", message));
         }
+        if let Some(unknown) = request.language_candidates.iter().find(|code| !self.knows(code)) {
+            let message =
+                format!("the candidate {unknown:?} is not known to this model: give codes of ISO 639-1 such as \"en\"");
+            return Err(Error::invalid(RequestFault::UnsupportedValue, "languages", message));
+        }
         let task = match request.target_language.as_deref() {
             None => Task::Transcribe,
             Some(target) if language == Some(target) => Task::Transcribe,
@@ -157,6 +162,7 @@ impl TranscriptionModel for Transcriber {
             samples: request.samples,
             loudest,
             language,
+            language_candidates: request.language_candidates,
             task,
             times: request.times,
             prompt,

@@ -16,6 +16,9 @@ pub(crate) struct TranscriptionForm {
     model: Option<String>,
     /// Spoken language, ISO 639-1; otherwise found out or the model's default.
     language: Option<String>,
+    /// Languages of which one is spoken, for models that find it out; others do without.
+    #[oai(rename = "languages[]")]
+    languages: Option<Vec<String>>,
     /// Text that came before, for models that read it; at most 4 KiB.
     prompt: Option<String>,
     /// Sampling temperature, 0 to 1, for models that sample; 0.

@@ -158,7 +158,7 @@ impl AudioApi {
 
     async fn heard(&self, wanted: Wanted, file: std::fs::File, notes: &Notes) -> Result<Heard, ApiError> {
         let app = &self.0;
-        let transcriber = pick(app, wanted.model.as_deref(), Some("canary"), Task::Transcribe)?;
+        let transcriber = pick(app, wanted.model.as_deref(), None, Task::Transcribe)?;
         notes.facts().model = Some(transcriber.key().to_owned());
         let diarizer = (wanted.format == Format::Diarized)
             .then(|| pick(app, None, Some("pyannote"), Task::Diarize))

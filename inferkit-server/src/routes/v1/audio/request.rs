@@ -53,12 +53,10 @@ impl Wanted {
             return Err(ApiError::invalid_value("stream", message));
         }
         let token_logprobs = includes_logprobs(fields, format)?;
-        // Probabilities are told where times are not found out besides.
-        let times = granularities(fields, format, stream && !token_logprobs)?;
+        let times = granularities(fields, format)?;
         refuse_what_is_not_offered(fields)?;
         check_chunking(fields)?;
-        // Candidates for detection and words to look out for: hints that no model here takes.
-        fields.take_all("languages");
+        // Words to look out for: a hint that no model here takes.
         fields.take_all("keywords");
         Ok(Self {
             model: fields.take("model")?,
@@ -66,6 +64,7 @@ impl Wanted {
             stream,
             wishes: Wishes {
                 language: fields.take("language")?,
+                language_candidates: fields.take_all("languages"),
                 times,
                 times_field: "timestamp_granularities",
                 token_logprobs,
@@ -107,7 +106,7 @@ impl Wanted {
             wishes: Wishes {
                 target_language: Some("en".to_owned()),
                 must_translate: true,
-                times: times_of(format, false),
+                times: times_of(format),
                 ..hints(fields)?
             },
         })
@@ -128,17 +127,18 @@ fn hints(fields: &mut Fields) -> Result<Wishes, ApiError> {
     })
 }
 
-/// How fine times must be for the format alone.
-const fn times_of(format: Format, stream: bool) -> TimeDetail {
+/// How fine times must be for the format alone. Where none are told, none are asked for: with an aligner, those of overlapping
+/// windows are found out after the last of them, and nothing could be streamed before.
+const fn times_of(format: Format) -> TimeDetail {
     match format {
-        Format::Json | Format::Text if !stream => TimeDetail::None,
-        _ => TimeDetail::Segment,
+        Format::Json | Format::Text => TimeDetail::None,
+        Format::Srt | Format::Vtt | Format::Verbose | Format::Diarized => TimeDetail::Segment,
     }
 }
 
-fn granularities(fields: &mut Fields, format: Format, stream: bool) -> Result<TimeDetail, ApiError> {
+fn granularities(fields: &mut Fields, format: Format) -> Result<TimeDetail, ApiError> {
     const NAME: &str = "timestamp_granularities";
-    let mut times = times_of(format, stream);
+    let mut times = times_of(format);
     for value in fields.take_all(NAME) {
         if format != Format::Verbose {
             let message = format!("{NAME} goes with response_format verbose_json only; leave it out");

@@ -1,3 +1,5 @@
+use inferkit::RuntimeStatus;
+use inferkit::task::Task;
 use poem::test::TestForm;
 use poem::test::TestResponse;
 use proptest::prelude::*;
@@ -8,6 +10,7 @@ use serde_json::json;
 use crate::testing;
 use crate::testing::audio::audio_app;
 use crate::testing::audio::events;
+use crate::testing::audio::register;
 use crate::testing::audio::wav;
 
 const TRANSCRIPTIONS: &str = "/v1/audio/transcriptions";
@@ -163,6 +166,35 @@ async fn a_streams_deltas_concatenate_to_the_text() {
             json!({"type": "tokens", "input_tokens": 0, "output_tokens": 4, "total_tokens": 4})
         );
     }
+}
+
+#[tokio::test]
+async fn without_a_name_the_only_transcriber_that_is_loaded_is_taken() {
+    let app = audio_app("").await;
+    register(&app, "whisper", Task::Transcribe).await;
+    let client = testing::client(&app);
+    let answer = async |fields: &[(&'static str, &'static str)]| {
+        let response = client.post(TRANSCRIPTIONS).multipart(form(fields)).send().await;
+        testing::json(response).await
+    };
+    let (status, body) = answer(&[]).await;
+    assert_eq!(
+        (status, &body["error"]["param"]),
+        (400, &json!("model")),
+        "there are two: {body}"
+    );
+
+    let lease = app.registry.get("whisper").unwrap().ensure_loaded().await.unwrap();
+    assert_eq!(answer(&[]).await.0, 200);
+    let canary = app.registry.get("canary").unwrap();
+    assert_eq!(
+        canary.status().runtime_status,
+        RuntimeStatus::Unloaded,
+        "nobody asked for it"
+    );
+    drop(lease);
+    assert_eq!(answer(&[("model", "canary")]).await.0, 200);
+    assert_eq!(answer(&[]).await.0, 400, "now both are loaded");
 }
 
 #[tokio::test]

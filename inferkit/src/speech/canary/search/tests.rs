@@ -54,8 +54,8 @@ fn the_average_counts_the_end_of_a_text_that_has_one() {
 
 #[test]
 fn each_token_of_the_text_has_its_own_probability() {
-    for beam in [None, Some(1), Some(2)] {
-        let found = run(&config(beam, 0.0), 10, |last| match last {
+    for (beam, length_penalty) in [(None, 0.0), (Some(1), 1.0), (Some(2), 0.0), (Some(2), 1.0)] {
+        let found = run(&config(beam, length_penalty), 10, |last| match last {
             2 => [0.0, 0.75, 0.0, 0.25],
             _ => [0.0, 0.1, 0.9, 0.0],
         });
@@ -65,6 +65,11 @@ fn each_token_of_the_text_has_its_own_probability() {
             "the end has none: {found:?}"
         );
         assert!((found.logprobs[0] - 0.9_f32.ln()).abs() < 1e-6, "{found:?}");
+        let average = (0.9_f32.ln() + 0.75_f32.ln()) / 2.0;
+        assert!(
+            (found.average_logprob - average).abs() < 1e-6,
+            "the end counts: {found:?}"
+        );
     }
 }
 

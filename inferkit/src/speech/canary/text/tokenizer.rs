@@ -106,10 +106,13 @@ impl CanaryTokenizer {
         }
     }
 
-    /// The text of a token as a part of a longer one: words begin with a space.
+    /// What a token adds to a text, by the rules of [`decode`](Self::decode): a word's first one begins with a space, a byte may
+    /// be a part of a character.
     pub(in super::super) fn bytes(&self, id: u32) -> Vec<u8> {
-        let piece = self.piece(id).unwrap_or_default();
-        piece.replace('\u{2581}', " ").into_bytes()
+        match &self.kind {
+            Kind::Single(pieces) => pieces.surface(id),
+            Kind::Aggregate(_) => self.decode(&[id]).into_bytes(),
+        }
     }
 
     /// The one SentencePiece model; `None` for an aggregate.

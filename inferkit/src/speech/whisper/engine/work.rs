@@ -31,6 +31,8 @@ pub(crate) struct Recording {
     pub(crate) loudest: Loudest,
     /// Spoken language; `None` is found out.
     pub(crate) language: Option<String>,
+    /// Of which it is one, if it is found out; empty is any.
+    pub(crate) language_candidates: Vec<String>,
     pub(crate) task: Task,
     pub(crate) times: TimeDetail,
     /// Tokens of the text before.

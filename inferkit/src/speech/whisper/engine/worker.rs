@@ -287,13 +287,15 @@ fn write(work: &Work, sound: Sound, trial: usize, (model, options): (&Model, &En
     }
 }
 
-/// Takes the likeliest language.
+/// Takes the likeliest language of those that are possible.
 fn listen(work: &mut Work, logits: &[f32], (model, options): (&Model, &EngineOptions)) {
     let special = model.tokens.special();
     let logit = |token: u32| logits.get(token as usize).copied().unwrap_or(f32::NEG_INFINITY);
+    let candidates = &work.recording.language_candidates;
     let likeliest = special
         .languages
         .iter()
+        .filter(|(code, _)| candidates.is_empty() || candidates.contains(code))
         .max_by(|(_, a), (_, b)| logit(*a).total_cmp(&logit(*b)));
     work.language = Some(likeliest.map_or_else(|| "en".to_owned(), |(code, _)| code.clone()));
     begin(work, model);

@@ -34,6 +34,7 @@ fn of_samples(samples: Samples) -> Recording {
         loudest: WhisperMel::new(80).unwrap().loudest(&samples).unwrap(),
         samples,
         language: None,
+        language_candidates: Vec::new(),
         task: Task::Transcribe,
         times: TimeDetail::Segment,
         prompt: Vec::new(),
@@ -160,6 +161,23 @@ async fn transcripts_are_those_of_the_original() {
         checked += 1;
     }
     assert!(checked >= 6, "{checked}");
+}
+
+#[tokio::test]
+async fn a_language_is_found_among_the_candidates_only() {
+    let engine = engine(1, CREDULOUS).await;
+    let (_, free) = listen(&engine, recording(4.0)).await;
+    let others: Vec<String> = ["en", "fr", "de"]
+        .map(str::to_owned)
+        .into_iter()
+        .filter(|code| *code != free)
+        .collect();
+    let asked = Recording {
+        language_candidates: others.clone(),
+        ..recording(4.0)
+    };
+    let (_, among) = listen(&engine, asked).await;
+    assert!(others.contains(&among), "{among} of {others:?}, {free} without them");
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use crate::speech::whisper::decoding::rules::log_sum_exp;
 struct Continuation {
     parent: usize,
     token: u32,
+    /// Sum of the natural logarithms of the text's probabilities.
+    total: f32,
+    /// That of the token alone.
     logprob: f32,
 }
 
@@ -27,19 +30,20 @@ impl Attempt {
             .enumerate()
             .filter(|(_, candidate)| !candidate.is_ended);
         for ((parent, candidate), row) in open.zip(rows) {
-            let total = log_sum_exp(row);
+            let all = log_sum_exp(row);
             let best = likeliest(row, width + 1);
             continuations.extend(best.into_iter().map(|(token, logit)| Continuation {
                 parent,
                 token,
-                logprob: candidate.logprob + logit - total,
+                total: candidate.logprob + logit - all,
+                logprob: logit - all,
             }));
             // All lanes begin alike: what follows the first is all that follows.
             if is_first {
                 break;
             }
         }
-        continuations.sort_by(|a, b| b.logprob.total_cmp(&a.logprob));
+        continuations.sort_by(|a, b| b.total.total_cmp(&a.total));
         let mut chosen = Vec::with_capacity(width);
         for continuation in continuations {
             if continuation.token == ends.end_of_text {
@@ -67,7 +71,7 @@ impl Attempt {
     fn put_aside(&mut self, ending: Continuation, width: usize) {
         if let Some(parent) = self.candidates.get(ending.parent).filter(|_| self.ended.len() < width) {
             self.ended.push(Candidate {
-                logprob: ending.logprob,
+                logprob: ending.total,
                 is_ended: true,
                 ..parent.clone()
             });
@@ -108,7 +112,7 @@ impl Attempt {
                 });
             }
             let mut candidate = parent.clone();
-            candidate.push(child.token, child.logprob - parent.logprob, ends.end_of_text);
+            candidate.push(child.token, child.logprob, ends.end_of_text);
             placed.push((place, candidate));
         }
         placed.sort_by_key(|(place, _)| *place);
