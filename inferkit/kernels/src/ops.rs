@@ -1,7 +1,7 @@
 //! Small operations on rows: norms, rotary positions, softmax, gates.
 //!
 //! Each takes a [`Pool`] and an [`Isa`](crate::Isa) and works on whole rows; few values are not worth a
-//! region and stay on the calling thread. Sums of squares are taken in f32 over 256 values and in f64 above, in two passes
+//! region and stay on the calling thread. Sums are taken in f32 over 256 values and in f64 above, in two passes
 //! where a mean is subtracted.
 //!
 //! **Invariant:** a row's result does not depend on the other rows.

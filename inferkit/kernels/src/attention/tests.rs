@@ -38,7 +38,9 @@ impl Context {
         let slots: Vec<usize> = (0..tokens)
             .map(|i| table[i / BLOCK_TOKENS] as usize * BLOCK_TOKENS + i % BLOCK_TOKENS)
             .collect();
-        cache.write(&Pool::new(2), Rows::new(&keys, row), Rows::new(&values, row), &slots);
+        let guarded = [&keys, &values].map(|rows| Guarded::new(rows));
+        let [key_rows, value_rows] = guarded.each_ref().map(|rows| Rows::new(rows, row));
+        cache.write(&Pool::new(2), key_rows, value_rows, &slots);
         Self {
             kv_heads,
             width,
@@ -365,8 +367,8 @@ fn a_query_whose_scores_are_all_minus_infinity_gives_zeros() {
 
 #[test]
 fn nothing_is_read_past_the_end_of_the_queries() {
-    for isa in Isa::available() {
-        let context = Context::new(isa, CacheElement::Bf16, [50, 1, 48]);
+    for (isa, element) in Isa::available().flat_map(|isa| ELEMENTS.map(|element| (isa, element))) {
+        let context = Context::new(isa, element, [50, 1, 48]);
         let queries = Guarded::new(&Random::new(64).floats(3 * 2 * 48));
         let mut out = Guarded::new(&[0.0_f32; 3 * 2 * 48]);
         let sequence = Sequence {
@@ -376,14 +378,31 @@ fn nothing_is_read_past_the_end_of_the_queries() {
             block_table: &context.table,
         };
         let (rows, out) = (Rows::new(&queries, 96), RowsMut::new(&mut out, 96));
-        attention(
-            &Pool::new(1),
-            &context.cache,
-            rows,
-            &[sequence],
-            AttentionOptions::new(2, 0.1),
-            out,
-        );
+        let options = AttentionOptions::new(2, 0.1);
+        attention(&Pool::new(1), &context.cache, rows, &[sequence], options, out);
+    }
+}
+
+#[test]
+fn denormal_keys_and_values_count_as_zero() {
+    let options = AttentionOptions::new(1, 1.0);
+    for isa in Isa::available() {
+        for element in [CacheElement::Bf16, CacheElement::F32] {
+            let mut context = Context::new(isa, element, [2, 1, 16]);
+            let mut run = |keys: [f32; 32], values: [f32; 32]| {
+                let slots = [0, 1].map(|token| context.table[0] as usize * BLOCK_TOKENS + token);
+                let [keys, values] = [&keys, &values].map(|rows| Rows::new(rows, 16));
+                context.cache.write(&Pool::new(1), keys, values, &slots);
+                context.run(&Pool::new(1), &[1e38; 16], 0..1, options)
+            };
+            let (mut keys, mut values) = ([0.0; 32], [1.0; 32]);
+            keys[..16].fill(1e-38);
+            values[16..].fill(3.0);
+            let found = run(keys, values);
+            assert_eq!(found, [2.0; 16], "{} {element:?}: both keys count the same", isa.tier());
+            let found = run([0.0; 32], [1e-38; 32]);
+            assert_eq!(found, [0.0; 16], "{} {element:?}: values", isa.tier());
+        }
     }
 }
 

@@ -12,9 +12,10 @@ use crate::testing::Random;
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut};
 
 /// One format for each way weights are kept.
-const KINDS: [Format; 9] = [
+const KINDS: [Format; 10] = [
     Format::F32,
     Format::Bf16,
+    Format::F16Exact,
     Format::Q8_0,
     Format::Q5_1,
     Format::Q4_0,
@@ -23,6 +24,15 @@ const KINDS: [Format; 9] = [
     Format::Q5K,
     Format::Q6K,
 ];
+
+/// The precisions in which activations meet a format in ways of their own.
+fn precisions(format: Format) -> &'static [Precision] {
+    if format == Format::Bf16 {
+        &[Precision::F32, Precision::Bf16]
+    } else {
+        &[Precision::F32]
+    }
+}
 
 fn pack(isa: Isa, format: Format, shape: [usize; 2], seed: u64) -> PackedWeight {
     let bytes = Random::new(seed).weight(format, shape[0], shape[1]);

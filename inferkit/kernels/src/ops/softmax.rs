@@ -1,5 +1,7 @@
 //! Softmax of rows.
 
+use std::ops::Range;
+
 use super::for_rows;
 use crate::simd::{Simd, exp, float_tiers};
 use crate::{Isa, Pool, RowsMut};
@@ -25,8 +27,7 @@ float_tiers! {
 
 #[inline(always)]
 unsafe fn normalise<S: Simd>(x: *mut f32, width: usize, scale: f32) {
-    let lowest = S::splat(f32::MIN);
-    let mut greatest = lowest;
+    let mut greatest = S::splat(f32::MIN);
     let whole = width / S::LANES * S::LANES;
     for at in (0..whole).step_by(S::LANES) {
         greatest = S::max(S::load(x.add(at)), greatest);
@@ -36,9 +37,28 @@ unsafe fn normalise<S: Simd>(x: *mut f32, width: usize, scale: f32) {
     for at in whole..width {
         greatest = greatest.max(*x.add(at));
     }
-    let mut sum = S::splat(0.0);
+    // In f32 within 256 values, in f64 above: the sum of a long row must not lose its small terms.
+    let mut sum = 0.0_f64;
+    for start in (0..width).step_by(256) {
+        sum += f64::from(powers::<S>(x, start..width.min(start + 256), greatest, scale));
+    }
+    let sum = sum as f32;
+    if sum == 0.0 {
+        return;
+    }
     for at in (0..width).step_by(S::LANES) {
         let lanes = S::LANES.min(width - at);
+        S::store_head(x.add(at), lanes, S::div(S::load_head(x.add(at), lanes), S::splat(sum)));
+    }
+}
+
+/// Replaces some values by `exp((value - greatest) * scale)`; returns their sum.
+#[inline(always)]
+unsafe fn powers<S: Simd>(x: *mut f32, values: Range<usize>, greatest: f32, scale: f32) -> f32 {
+    let lowest = S::splat(f32::MIN);
+    let mut sum = S::splat(0.0);
+    for at in values.clone().step_by(S::LANES) {
+        let lanes = S::LANES.min(values.end - at);
         let value = S::load_head(x.add(at), lanes);
         let power = exp::<S>(S::mul(S::sub(value, S::splat(greatest)), S::splat(scale)));
         // exp gives zero below -87; what is lower than any number gives zero too, whatever the greatest is.
@@ -54,12 +74,5 @@ unsafe fn normalise<S: Simd>(x: *mut f32, width: usize, scale: f32) {
             },
         );
     }
-    let sum = S::reduce_add(sum);
-    if sum == 0.0 {
-        return;
-    }
-    for at in (0..width).step_by(S::LANES) {
-        let lanes = S::LANES.min(width - at);
-        S::store_head(x.add(at), lanes, S::div(S::load_head(x.add(at), lanes), S::splat(sum)));
-    }
+    S::reduce_add(sum)
 }

@@ -1,5 +1,5 @@
 use super::{LayerNorm, RmsNorm, RopeTable, activate, add, sigmoid_mul, silu_mul, softmax};
-use crate::testing::{Guarded, Random, same_bits};
+use crate::testing::{Guarded, Random, cut, same_bits};
 use crate::{Activation, Isa, Pool, Rows, RowsMut};
 
 /// Widths around every vector length, and one that takes several blocks of a sum.
@@ -40,16 +40,17 @@ fn check(f: impl Fn(Isa, &[f32], &mut [f32], usize), expected: impl Fn(&[f64]) -
 #[test]
 fn rms_norm_divides_by_the_root_of_the_mean_square() {
     let pool = Pool::new(2);
-    let weight: Vec<f32> = (0..1_031).map(|i| 1.0 + i as f32 / 1_031.0).collect();
+    let weight = Guarded::new(&(0..1_031).map(|i| 1.0 + i as f32 / 1_031.0).collect::<Vec<f32>>());
+    // The weights of a narrow norm end with the guarded copy too.
     let norm = |width| RmsNorm {
-        weight: &weight[..width],
+        weight: &weight[1_031 - width..],
         epsilon: 1e-6,
     };
     let expected = |x: &[f64]| {
         let mean = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
         let scaled = x
             .iter()
-            .zip(&weight)
+            .zip(&weight[1_031 - x.len()..])
             .map(|(x, w)| x / (mean + 1e-6).sqrt() * f64::from(*w));
         scaled.collect()
     };
@@ -63,8 +64,8 @@ fn rms_norm_divides_by_the_root_of_the_mean_square() {
     };
     check(in_place, expected, 2e-6);
     let added = |isa, x: &[f32], out: &mut [f32], width| {
-        let mut stream: Vec<f32> = x.iter().map(|x| 0.25 * x).collect();
-        let delta: Vec<f32> = x.iter().map(|x| 0.75 * x).collect();
+        let mut stream = Guarded::new(&x.iter().map(|x| 0.25 * x).collect::<Vec<f32>>());
+        let delta = Guarded::new(&x.iter().map(|x| 0.75 * x).collect::<Vec<f32>>());
         let rows = RowsMut::new(&mut stream, width);
         norm(width).add_and_apply(&pool, isa, rows, Rows::new(&delta, width), RowsMut::new(out, width));
         assert!(
@@ -78,13 +79,13 @@ fn rms_norm_divides_by_the_root_of_the_mean_square() {
 #[test]
 fn layer_norm_survives_a_large_mean() {
     let pool = Pool::new(2);
-    let (weight, bias) = (vec![2.0; 1_031], vec![0.5; 1_031]);
+    let (weight, bias) = (Guarded::new(&[2.0; 1_031]), Guarded::new(&[0.5; 1_031]));
     let offset = 1_000.0_f32;
     let f = |isa, x: &[f32], out: &mut [f32], width: usize| {
-        let x: Vec<f32> = x.iter().map(|x| x + offset).collect();
+        let x = Guarded::new(&x.iter().map(|x| x + offset).collect::<Vec<f32>>());
         let norm = LayerNorm {
-            weight: &weight[..width],
-            bias: Some(&bias[..width]),
+            weight: &weight[1_031 - width..],
+            bias: Some(&bias[1_031 - width..]),
             epsilon: 1e-2,
         };
         norm.apply(&pool, isa, Rows::new(&x, width), RowsMut::new(out, width));
@@ -142,7 +143,7 @@ fn softmax_of_awkward_rows() {
                 for at in [0, width - 1] {
                     row[at] = bad;
                     assert!(
-                        run(isa, &row).iter().any(|x| x.is_nan()),
+                        run(isa, &row).iter().all(|x| x.is_nan()),
                         "{}: {bad} at {at} is hidden",
                         isa.tier()
                     );
@@ -150,6 +151,134 @@ fn softmax_of_awkward_rows() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn softmax_of_a_long_row_is_summed_without_losing_small_terms() {
+    let width = cut(150_000, 1_500);
+    let random = Random::new(72).floats(width);
+    // Equal terms that are no short numbers: a sum in f32 is off by the same rounding again and again.
+    let mut equal = vec![-0.1; width];
+    equal[0] = 0.0;
+    for isa in Isa::available() {
+        for row in [&random, &equal] {
+            let mut found = Guarded::new(row);
+            softmax(&Pool::new(1), isa, RowsMut::new(&mut found, width), 1.0);
+            let sum: f64 = row.iter().map(|&x| f64::from(x).exp()).sum();
+            for (x, found) in row.iter().zip(found.iter()) {
+                let expected = f64::from(*x).exp() / sum;
+                let error = (f64::from(*found) / expected - 1.0).abs();
+                // Twice what exp is off by, and two roundings.
+                assert!(error < 5e-7, "{}: {found} is off by {error:e} of itself", isa.tier());
+            }
+        }
+    }
+}
+
+#[test]
+fn denormals_count_as_zero() {
+    let pool = Pool::new(1);
+    let (tiny, huge) = ([1e-40_f32; 20], [1e30_f32; 20]);
+    for isa in Isa::available() {
+        let tiny_rows = Rows::new(&tiny, 20);
+        let mut sum = tiny;
+        add(&pool, isa, RowsMut::new(&mut sum, 20), tiny_rows);
+        let mut gated = huge;
+        silu_mul(
+            &pool,
+            isa,
+            Rows::new(&huge, 20),
+            tiny_rows,
+            RowsMut::new(&mut gated, 20),
+        );
+        // Not a gate that is one in f32: what is multiplied with it may pass as it is.
+        let mut linear = huge;
+        sigmoid_mul(
+            &pool,
+            isa,
+            Rows::new(&[0.5; 20], 20),
+            tiny_rows,
+            RowsMut::new(&mut linear, 20),
+        );
+        let mut normalised = huge;
+        let norm = RmsNorm {
+            weight: &huge,
+            epsilon: 1e-12,
+        };
+        norm.apply(&pool, isa, tiny_rows, RowsMut::new(&mut normalised, 20));
+        for (name, found) in [("sum", sum), ("silu", gated), ("sigmoid", linear), ("norm", normalised)] {
+            assert_eq!(found, [0.0; 20], "{}: {name}", isa.tier());
+        }
+    }
+}
+
+/// An operation in place on rows of 1,031 values.
+type Operation<'a> = (&'a str, &'a dyn Fn(&Pool, Isa, &mut [f32]));
+
+#[test]
+fn rows_are_the_same_on_any_number_of_threads() {
+    // A unit is some thousand values: rows make several of them.
+    let (rows, width) = (cut(100, 40), 1_031);
+    let x = Random::new(74).floats(rows * width);
+    let other = Random::new(75).floats(rows * width);
+    let (x, other) = (Rows::new(&x, width), Rows::new(&other, width));
+    let (weight, epsilon) = (&Random::new(76).floats(width)[..], 1e-6);
+    let rms = RmsNorm { weight, epsilon };
+    let layer = LayerNorm {
+        weight,
+        bias: Some(weight),
+        epsilon,
+    };
+    let table = RopeTable::new(1_030, 10_000.0, rows);
+    let positions: Vec<u32> = (0..rows as u32).collect();
+    let operations: [Operation<'_>; 10] = [
+        ("rms", &|pool, isa, out| {
+            rms.apply(pool, isa, x, RowsMut::new(out, width));
+        }),
+        ("rms in place", &|pool, isa, out| {
+            rms.apply_in_place(pool, isa, RowsMut::new(out, width));
+        }),
+        ("sum and rms", &|pool, isa, out| {
+            let mut normalised = vec![f32::NAN; out.len()];
+            let rows = RowsMut::new(&mut normalised, width);
+            rms.add_and_apply(pool, isa, RowsMut::new(out, width), other, rows);
+            out.iter_mut().zip(normalised).for_each(|(out, x)| *out -= 3.0 * x);
+        }),
+        ("layer", &|pool, isa, out| {
+            layer.apply(pool, isa, x, RowsMut::new(out, width));
+        }),
+        ("softmax", &|pool, isa, out| {
+            softmax(pool, isa, RowsMut::new(out, width), 2.0);
+        }),
+        ("silu", &|pool, isa, out| {
+            silu_mul(pool, isa, x, other, RowsMut::new(out, width));
+        }),
+        ("sigmoid", &|pool, isa, out| {
+            sigmoid_mul(pool, isa, x, other, RowsMut::new(out, width));
+        }),
+        ("add", &|pool, isa, out| add(pool, isa, RowsMut::new(out, width), other)),
+        ("gelu", &|pool, isa, out| {
+            activate(pool, isa, Activation::Gelu, RowsMut::new(out, width));
+        }),
+        ("rope", &|pool, isa, out| {
+            table.apply(pool, isa, RowsMut::new(out, width), width, &positions);
+        }),
+    ];
+    let start: Vec<f32> = (0..rows).flat_map(|row| x.row(row).to_vec()).collect();
+    for (isa, operation) in Isa::available().flat_map(|isa| operations.map(|operation| (isa, operation))) {
+        assert_same_on_any_threads(isa, operation, &start);
+    }
+}
+
+fn assert_same_on_any_threads(isa: Isa, (name, operation): Operation<'_>, start: &[f32]) {
+    let [alone, others @ ..] = [1, 2, 3, 8].map(|threads| {
+        let mut out = start.to_vec();
+        operation(&Pool::new(threads), isa, &mut out);
+        out
+    });
+    for other in others {
+        assert!(same_bits(&other, &alone), "{}: {name} on several threads", isa.tier());
     }
 }
 
@@ -187,7 +316,7 @@ fn rotary_positions_turn_pairs_and_leave_the_rest() {
             assert_eq!((table.width(), table.positions()), (width, 50));
             let positions = [0, 7, 49];
             let x = Random::new(71).floats(3 * heads * d);
-            let mut turned = x.clone();
+            let mut turned = Guarded::new(&x);
             table.apply(&Pool::new(2), isa, RowsMut::new(&mut turned, heads * d), d, &positions);
             assert_eq!(turned[..heads * d], x[..heads * d], "position 0 turns nothing");
             for (row, position) in positions.into_iter().enumerate() {

@@ -14,10 +14,10 @@ pub(super) fn physical() -> usize {
     allowed_cores().map_or(available, |cores| available.min(cores))
 }
 
-/// Physical cores in the affinity mask; `None` where the system does not say.
+/// Physical cores in the affinity mask of this thread, which is what [`available`] counts; `None` where the system does not say.
 #[cfg(target_os = "linux")]
 fn allowed_cores() -> Option<usize> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
     let allowed = status
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;

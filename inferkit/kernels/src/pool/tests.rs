@@ -1,7 +1,8 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Pool;
@@ -13,6 +14,20 @@ fn counts(pool: &Pool, units: usize) -> Vec<usize> {
         counters[unit].fetch_add(1, Ordering::Relaxed);
     });
     counters.into_iter().map(AtomicUsize::into_inner).collect()
+}
+
+/// Runs `then` on each thread of a pool, once all of them have come; how many came within five seconds.
+fn meet(pool: &Pool, then: impl Fn() + Sync) -> usize {
+    let threads = Mutex::new(HashSet::new());
+    let deadline = Instant::now() + Duration::from_secs(5);
+    pool.run(pool.threads(), |_| {
+        threads.lock().unwrap().insert(std::thread::current().id());
+        while threads.lock().unwrap().len() < pool.threads() && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        then();
+    });
+    threads.into_inner().unwrap().len()
 }
 
 #[test]
@@ -43,19 +58,7 @@ fn workers_that_sleep_are_woken() {
     let pool = Pool::new(2);
     for _ in 0..5 {
         std::thread::sleep(Duration::from_millis(2));
-        let threads = Mutex::new(HashSet::new());
-        let deadline = Instant::now() + Duration::from_secs(5);
-        pool.run(2, |_| {
-            threads.lock().unwrap().insert(std::thread::current().id());
-            while threads.lock().unwrap().len() < 2 && Instant::now() < deadline {
-                std::thread::yield_now();
-            }
-        });
-        assert_eq!(
-            threads.into_inner().unwrap().len(),
-            2,
-            "the sleeping worker took a unit"
-        );
+        assert_eq!(meet(&pool, || ()), 2, "the sleeping worker took a unit");
     }
 }
 
@@ -87,20 +90,35 @@ fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
 }
 
 #[test]
-fn two_callers_at_once_both_progress() {
+fn a_panic_of_a_worker_reaches_the_caller() {
     let pool = Pool::new(2);
-    let finished = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..12 {
-            scope.spawn(|| {
-                for _ in 0..cut(200, 5) {
-                    assert_eq!(counts(&pool, 9), vec![1; 9]);
-                }
-                finished.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-    });
-    assert_eq!(finished.into_inner(), 12);
+    let caller = std::thread::current().id();
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        meet(&pool, || {
+            assert!(std::thread::current().id() == caller, "the worker is broken");
+        })
+    }));
+    let message = *caught.unwrap_err().downcast::<&str>().unwrap();
+    assert_eq!(message, "the worker is broken");
+    assert_eq!(meet(&pool, || ()), 2, "the worker lives on");
+}
+
+#[test]
+fn two_callers_at_once_both_progress() {
+    // Threads of their own, not of a scope: should they hang, the test fails and does not wait for them.
+    let pool = Arc::new(Pool::new(2));
+    let (done, finished) = channel();
+    for _ in 0..12 {
+        let (pool, done) = (Arc::clone(&pool), done.clone());
+        std::thread::spawn(move || {
+            let all = (0..cut(200, 5)).all(|_| counts(&pool, 9) == [1; 9]);
+            done.send(all).unwrap();
+        });
+    }
+    for _ in 0..12 {
+        let all = finished.recv_timeout(Duration::from_secs(cut(30, 600) as u64));
+        assert_eq!(all, Ok(true), "a caller makes no progress, or lost a unit");
+    }
 }
 
 #[test]
@@ -125,12 +143,37 @@ fn short_regions_do_not_wait_for_a_long_one() {
 }
 
 #[test]
-#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 fn denormals_are_flushed_in_every_unit_and_kept_outside() {
     let pool = Pool::new(2);
+    // A result that is denormal, and an operand that is.
     let halve = || std::hint::black_box(f32::MIN_POSITIVE) * std::hint::black_box(0.5);
-    pool.run(64, |_| assert_eq!(halve().to_bits(), 0));
-    assert!(halve() > 0.0);
+    let raise = || std::hint::black_box(f32::from_bits(1)) * std::hint::black_box(2_f32.powi(100));
+    let came = meet(&pool, || {
+        assert_eq!(halve().to_bits(), 0, "a denormal result is zero");
+        assert_eq!(raise().to_bits(), 0, "a denormal operand is zero");
+    });
+    assert_eq!(came, 2, "both threads looked");
+    assert!(halve() > 0.0 && raise() > 0.0);
+}
+
+#[test]
+#[cfg(all(target_os = "linux", not(miri)))]
+fn a_thread_bound_to_one_processor_gets_a_pool_of_one() {
+    let threads = std::thread::spawn(|| {
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: a set of processors is plain bits; both calls read or write one such set, of this thread.
+        unsafe {
+            let mut allowed: libc::cpu_set_t = std::mem::zeroed();
+            assert_eq!(libc::sched_getaffinity(0, size, &raw mut allowed), 0);
+            let first = (0..libc::CPU_SETSIZE as usize).find(|&cpu| libc::CPU_ISSET(cpu, &allowed));
+            let mut one: libc::cpu_set_t = std::mem::zeroed();
+            libc::CPU_SET(first.unwrap(), &mut one);
+            assert_eq!(libc::sched_setaffinity(0, size, &raw const one), 0);
+        }
+        Pool::with_available().threads()
+    });
+    assert_eq!(threads.join().unwrap(), 1);
 }
 
 #[test]

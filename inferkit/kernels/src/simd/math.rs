@@ -42,10 +42,14 @@ pub(crate) unsafe fn sigmoid<S: Simd>(x: S::F) -> S::F {
     S::div(one, S::add(one, exp::<S>(S::sub(S::splat(0.0), x))))
 }
 
-/// `x * sigmoid(x)`.
+/// `x * sigmoid(x)`; below -88, where its magnitude is less than 1e-36, what it is there: minus infinity included.
 #[inline(always)]
 pub(crate) unsafe fn silu<S: Simd>(x: S::F) -> S::F {
-    S::div(x, S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x))))
+    // `exp` stops growing there, so a greater numerator would not be divided by enough.
+    S::div(
+        S::max(S::splat(-88.0), x),
+        S::add(S::splat(1.0), exp::<S>(S::sub(S::splat(0.0), x))),
+    )
 }
 
 /// `tanh(x)`, absolute error below 2e-7.

@@ -278,18 +278,33 @@ fn elementary_functions_stay_within_their_stated_errors() {
 }
 
 #[test]
-fn a_head_leaves_the_rest_of_memory_alone() {
-    #[inline(always)]
-    unsafe fn copy_head<S: Simd>(from: *const f32, n: usize, to: *mut f32) {
-        S::store_head(to, n, S::load_head(from, n));
-    }
-    float_tiers! { fn run(from: *const f32, n: usize, to: *mut f32) = copy_head; }
+fn silu_of_what_is_far_below_zero_is_as_good_as_zero() {
+    let x = [f32::NEG_INFINITY, -3e38, -1e30, -1e10, -200.0, -100.0, -88.5, -88.0].repeat(2);
     for isa in Isa::available() {
-        for n in 0..=Lanes8::LANES {
-            let (from, mut to) = ([1.0_f32; 16], [7.0_f32; 16]);
+        let found = evaluate(isa, 12, &x, &x);
+        assert!(found.iter().all(|x| x.abs() < 1e-36), "{}: {found:?}", isa.tier());
+        let special = evaluate(isa, 12, &[f32::NAN, f32::INFINITY].repeat(8), &[0.0; 16]);
+        assert!(special[0].is_nan() && special[1] == f32::INFINITY, "{special:?}");
+    }
+}
+
+#[test]
+fn a_head_leaves_the_rest_of_memory_alone() {
+    /// Copies the first `n` values of a vector; fewer where a vector has fewer. Returns how many.
+    #[inline(always)]
+    unsafe fn copy_head<S: Simd>(from: *const f32, n: usize, to: *mut f32) -> usize {
+        let n = n.min(S::LANES);
+        S::store_head(to, n, S::load_head(from, n));
+        n
+    }
+    float_tiers! { fn run(from: *const f32, n: usize, to: *mut f32) -> usize = copy_head; }
+    for isa in Isa::available() {
+        for n in 0..=16 {
+            let (from, mut to) = ([1.0_f32; 32], [7.0_f32; 32]);
             // SAFETY: both arrays hold at least the `n` values that are read and written.
-            unsafe { run(isa, from.as_ptr(), n, to.as_mut_ptr()) };
-            let expected: Vec<f32> = (0..16).map(|i| if i < n { 1.0 } else { 7.0 }).collect();
+            let copied = unsafe { run(isa, from.as_ptr(), n, to.as_mut_ptr()) };
+            assert!(copied == n || copied == Lanes8::LANES, "{n} of a vector");
+            let expected: Vec<f32> = (0..32).map(|i| if i < copied { 1.0 } else { 7.0 }).collect();
             assert_eq!(to[..], expected[..], "{}", isa.tier());
         }
     }

@@ -1,8 +1,8 @@
 //! Mixtures of experts against the products of single rows.
 
-use super::{Precision, pack, product};
+use super::{Precision, pack, precisions, product};
 use crate::gemm::{Activation, GatedExperts, Renormalize, Routes, gemm_gated, gemm_grouped, gemm_grouped_gated};
-use crate::testing::{Random, same_bits};
+use crate::testing::{Guarded, Random, same_bits};
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut};
 
 const EXPERTS: usize = 6;
@@ -51,51 +51,62 @@ fn a_logit_that_is_no_number_surfaces() {
 #[test]
 #[cfg_attr(miri, ignore = "an hour when interpreted")]
 fn a_mixture_is_the_weighted_sum_of_its_experts_bit_for_bit() {
-    let (m, k, n) = (11, 256, 96);
     for isa in Isa::available() {
-        for format in [Format::F32, Format::Q8_0, Format::Q4K] {
-            let inner = if format == Format::Q4K { 256 } else { n };
-            let gate = experts(isa, format, [inner, k], 100);
-            let up = experts(isa, format, [inner, k], 200);
-            let down = experts(isa, format, [40, inner], 300);
-            let mut random = Random::new(50);
-            let (a, logits) = (random.floats(m * k), random.floats(m * EXPERTS));
-            let mixture = |pool: &Pool, rows: std::ops::Range<usize>| {
-                let logits = Rows::new(&logits[rows.start * EXPERTS..rows.end * EXPERTS], EXPERTS);
-                let routes = Routes::top_k(logits, 3, Renormalize::Yes);
-                let a = Rows::new(&a[rows.start * k..rows.end * k], k);
-                let mut hidden = vec![f32::NAN; routes.pairs() * inner];
-                let experts = GatedExperts {
-                    gate: &gate,
-                    up: &up,
-                    activation: Activation::Silu,
-                };
-                let out = RowsMut::new(&mut hidden, inner);
-                gemm_grouped_gated(pool, a, Precision::F32, experts, &routes, out);
-                let mut pairs = vec![f32::NAN; routes.pairs() * 40];
-                let out = RowsMut::new(&mut pairs, 40);
-                gemm_grouped(pool, Rows::new(&hidden, inner), Precision::F32, &down, &routes, out);
-                let mut out = vec![0.0; rows.len() * 40];
-                routes.combine(pool, Rows::new(&pairs, 40), RowsMut::new(&mut out, 40));
-                out
-            };
-            let all = mixture(&Pool::new(3), 0..m);
-            for row in 0..m {
-                let alone = mixture(&Pool::new(1), row..row + 1);
-                assert!(
-                    same_bits(&all[row * 40..][..40], &alone),
-                    "{} {format:?}, row {row}",
-                    isa.tier()
-                );
+        for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
+            for &precision in precisions(format) {
+                check_mixture(isa, format, precision);
             }
-            assert_first_row(&all, inner, (&a[..k], &logits), [&gate, &up, &down]);
         }
     }
 }
 
+fn check_mixture(isa: Isa, format: Format, precision: Precision) {
+    let (m, k) = (11, 256);
+    let inner = if format == Format::Q4K { 256 } else { 96 };
+    let gate = experts(isa, format, [inner, k], 100);
+    let up = experts(isa, format, [inner, k], 200);
+    let down = experts(isa, format, [40, inner], 300);
+    let mut random = Random::new(50);
+    let (a, logits) = (random.floats(m * k), random.floats(m * EXPERTS));
+    let mixture = |pool: &Pool, rows: std::ops::Range<usize>| {
+        let logits = Rows::new(&logits[rows.start * EXPERTS..rows.end * EXPERTS], EXPERTS);
+        let routes = Routes::top_k(logits, 3, Renormalize::Yes);
+        let a = Guarded::new(&a[rows.start * k..rows.end * k]);
+        let mut hidden = Guarded::new(&vec![f32::NAN; routes.pairs() * inner]);
+        let experts = GatedExperts {
+            gate: &gate,
+            up: &up,
+            activation: Activation::Silu,
+        };
+        let out = RowsMut::new(&mut hidden, inner);
+        gemm_grouped_gated(pool, Rows::new(&a, k), precision, experts, &routes, out);
+        let mut pairs = Guarded::new(&vec![f32::NAN; routes.pairs() * 40]);
+        let out = RowsMut::new(&mut pairs, 40);
+        gemm_grouped(pool, Rows::new(&hidden, inner), precision, &down, &routes, out);
+        let mut out = vec![0.0; rows.len() * 40];
+        routes.combine(pool, Rows::new(&pairs, 40), RowsMut::new(&mut out, 40));
+        out
+    };
+    let all = mixture(&Pool::new(3), 0..m);
+    for row in 0..m {
+        let alone = mixture(&Pool::new(1), row..row + 1);
+        assert!(
+            same_bits(&all[row * 40..][..40], &alone),
+            "{} {format:?} {precision:?}, row {row}",
+            isa.tier()
+        );
+    }
+    assert_first_row(&all, precision, (&a[..k], &logits), [&gate, &up, &down]);
+}
+
 /// Computes the first row of a mixture by hand, from the products of its best three experts.
-fn assert_first_row(all: &[f32], inner: usize, (a, logits): (&[f32], &[f32]), weights: [&[PackedWeight]; 3]) {
-    let [gate, up, down] = weights;
+fn assert_first_row(
+    all: &[f32],
+    precision: Precision,
+    (a, logits): (&[f32], &[f32]),
+    [gate, up, down]: [&[PackedWeight]; 3],
+) {
+    let inner = gate[0].n();
     let mut order: Vec<usize> = (0..EXPERTS).collect();
     order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
     let mut best = order[..3].to_vec();
@@ -106,8 +117,8 @@ fn assert_first_row(all: &[f32], inner: usize, (a, logits): (&[f32], &[f32]), we
         let mut hidden = vec![0.0; inner];
         let pair = [&gate[expert], &up[expert]];
         let (row, out) = (Rows::new(a, a.len()), RowsMut::new(&mut hidden, inner));
-        gemm_gated(&Pool::new(1), row, Precision::F32, pair, Activation::Silu, out);
-        let out = product(&Pool::new(1), &hidden, Precision::F32, &down[expert]);
+        gemm_gated(&Pool::new(1), row, precision, pair, Activation::Silu, out);
+        let out = product(&Pool::new(1), &hidden, precision, &down[expert]);
         expected
             .iter_mut()
             .zip(out)

@@ -2,9 +2,9 @@
 
 use half::bf16;
 
-use super::{Precision, Product, gemm, pack, product};
+use super::{Precision, Product, gemm, pack, precisions, product};
 use crate::gemm::{Activation, Epilogue, Residual, gemm_gated};
-use crate::testing::{Random, cut, dequantize, same_bits};
+use crate::testing::{Guarded, Random, cut, dequantize, same_bits};
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut, Tier};
 
 /// What the kernels make of an activation row: 8 bits for every 32 values.
@@ -78,7 +78,7 @@ fn every_format_on_every_tier_is_the_product_of_what_it_stands_for() {
 #[test]
 fn plain_numbers_take_any_k() {
     for isa in Isa::available() {
-        for format in [Format::F32, Format::Bf16] {
+        for format in [Format::F32, Format::Bf16, Format::F16Exact] {
             for k in [1, 2, 3, 31, 33, 63, 65, 513, 1_027].into_iter().take(cut(9, 5)) {
                 for precision in [Precision::F32, Precision::Bf16] {
                     check(isa, format, [5, k, 65], precision);
@@ -93,12 +93,15 @@ fn long_rows_cross_every_slice() {
     for isa in Isa::available() {
         for format in [
             Format::Q8_0,
+            Format::Q4_0,
             Format::Q4_1,
+            Format::Q5_1,
             Format::Q4K,
             Format::Q5K,
             Format::Q6K,
             Format::F32,
             Format::Bf16,
+            Format::F16Exact,
         ] {
             check(isa, format, [cut(3, 1), 2_304, cut(40, 2)], Precision::Bf16);
         }
@@ -149,45 +152,79 @@ fn a_list_gives_what_its_members_give_alone() {
     }
 }
 
+/// The error function by its series, to 1e-8: beyond 4 it is one.
+fn erf(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for n in 1..80 {
+        term *= -x * x / f64::from(n);
+        sum += term / f64::from(2 * n + 1);
+    }
+    if x.abs() < 4.0 {
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    } else {
+        x.signum()
+    }
+}
+
+/// What an activation stands for.
+fn activated(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Identity => x,
+        Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu => x.max(0.01 * x),
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Gelu => 0.5 * x * (1.0 + erf(x / 2_f64.sqrt())),
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
+        }
+    }
+}
+
+const ACTIVATIONS: [Activation; 6] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+];
+
 #[test]
 fn epilogues_do_what_they_say_in_their_order() {
-    let pool = Pool::new(2);
+    // Several panels and blocks of rows on every tier, the last of them not full; rows of the residual stand apart.
+    let (pool, m, n, stride) = (Pool::new(3), cut(60, 5), 70, 73);
     for isa in Isa::available() {
-        let weight = pack(isa, Format::F32, [37, 5], 12);
+        let weight = pack(isa, Format::F32, [n, 5], 12);
         let mut random = Random::new(13);
-        let (a, bias, residual) = (random.floats(4 * 5), random.floats(37), random.floats(4 * 37));
+        let (a, bias) = (random.floats(m * 5), random.floats(n));
+        let apart = Guarded::new(&random.floats((m - 1) * stride + n));
+        let residual: Vec<f32> = apart.chunks(stride).flat_map(|row| row[..n].to_vec()).collect();
         let bare = product(&pool, &a, Precision::F32, &weight);
         let run = |epilogue: Epilogue<'_>, out: &mut [f32]| {
-            let product = Product::new(&weight, RowsMut::new(out, 37)).with_epilogue(epilogue);
+            let product = Product::new(&weight, RowsMut::new(out, n)).with_epilogue(epilogue);
             gemm(&pool, Rows::new(&a, 5), Precision::F32, &mut [product]);
         };
-        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
-        let functions: [(Activation, &dyn Fn(f32) -> f32); 4] = [
-            (Activation::Identity, &|x| x),
-            (Activation::Relu, &|x| x.max(0.0)),
-            (Activation::Silu, &|x| x * sigmoid(x)),
-            (Activation::GeluTanh, &|x| {
-                0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
-            }),
-        ];
-        for (activation, function) in functions {
-            let mut out = residual.clone();
+        for (activation, last) in ACTIVATIONS
+            .into_iter()
+            .flat_map(|first| [(first, Activation::Identity), (first, Activation::Relu)])
+        {
             let epilogue = Epilogue::default()
                 .with_bias(&bias)
                 .with_activation(activation)
-                .with_scale(0.5);
+                .with_scale(0.5)
+                .with_last(last);
+            let mut out = residual.clone();
             run(epilogue.with_residual(Residual::Output), &mut out);
-            let mut other = vec![f32::NAN; 4 * 37];
-            run(
-                epilogue.with_residual(Residual::Rows(Rows::new(&residual, 37))),
-                &mut other,
-            );
+            let mut other = vec![f32::NAN; m * n];
+            let rows = Rows::strided(&apart, m, n, stride);
+            run(epilogue.with_residual(Residual::Rows(rows)), &mut other);
             assert!(same_bits(&out, &other), "both ways to add a residual are one");
             for (i, found) in out.iter().enumerate() {
-                let expected = function(bare[i] + bias[i % 37]) * 0.5 + residual[i];
+                let sum = activated(activation, f64::from(bare[i] + bias[i % n])) * 0.5 + f64::from(residual[i]);
+                let expected = activated(last, sum);
                 assert!(
-                    (found - expected).abs() < 2e-6,
-                    "{} {activation:?}: {found}, not {expected}",
+                    (f64::from(*found) - expected).abs() < 3e-6,
+                    "{} {activation:?}, {last:?}: element {i} is {found}, not {expected}",
                     isa.tier()
                 );
             }
@@ -197,32 +234,37 @@ fn epilogues_do_what_they_say_in_their_order() {
 
 #[test]
 fn a_gated_pair_is_the_activated_gate_times_up() {
-    let pool = Pool::new(2);
     for isa in Isa::available() {
-        for format in [Format::F32, Format::Q8_0, Format::Q4K] {
-            let (gate, up) = (pack(isa, format, [50, 256], 14), pack(isa, format, [50, 256], 15));
-            let a = Random::new(16).floats(7 * 256);
-            let mut out = vec![f32::NAN; 7 * 50];
-            let rows = Rows::new(&a, 256);
-            gemm_gated(
-                &pool,
-                rows,
-                Precision::F32,
-                [&gate, &up],
-                Activation::Silu,
-                RowsMut::new(&mut out, 50),
-            );
-            let gates = product(&pool, &a, Precision::F32, &gate);
-            let ups = product(&pool, &a, Precision::F32, &up);
-            for ((found, gate), up) in out.iter().zip(gates).zip(ups) {
-                let expected = gate / (1.0 + (-gate).exp()) * up;
-                assert!(
-                    (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
-                    "{}: {found}",
-                    isa.tier()
-                );
+        for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
+            for &precision in precisions(format) {
+                check_gated(isa, format, precision);
             }
         }
+    }
+}
+
+fn check_gated(isa: Isa, format: Format, precision: Precision) {
+    let pool = Pool::new(2);
+    let (gate, up) = (pack(isa, format, [50, 256], 14), pack(isa, format, [50, 256], 15));
+    let a = Guarded::new(&Random::new(16).floats(7 * 256));
+    let mut out = Guarded::new(&[f32::NAN; 7 * 50]);
+    gemm_gated(
+        &pool,
+        Rows::new(&a, 256),
+        precision,
+        [&gate, &up],
+        Activation::Silu,
+        RowsMut::new(&mut out, 50),
+    );
+    let gates = product(&pool, &a, precision, &gate);
+    let ups = product(&pool, &a, precision, &up);
+    for ((found, gate), up) in out.iter().zip(gates).zip(ups) {
+        let expected = gate / (1.0 + (-gate).exp()) * up;
+        assert!(
+            (found - expected).abs() <= 1e-6 * expected.abs().max(1.0),
+            "{} {format:?} {precision:?}: {found}, not {expected}",
+            isa.tier()
+        );
     }
 }
 
