@@ -51,10 +51,13 @@ def main() -> None:
         "INFERKIT_TEST_KEY": keys["INFERKIT_API_KEY"],
         "INFERKIT_TEST_ADMIN_KEY": keys["INFERKIT_ADMIN_KEY"],
     }
-    # Speech is tested where its demo model lies beside the chat model.
-    if (ROOT / "models/demo/canary").exists():
+    # Speech is tested with each of its demo models that lies beside the chat model.
+    transcribers = [key for key in ("canary", "whisper") if (ROOT / "models/demo" / key).exists()]
+    if transcribers:
         recording = ROOT / "examples/demo/1_en.flac"
-        environment |= {"INFERKIT_TEST_TRANSCRIBER": "canary", "INFERKIT_TEST_RECORDING": str(recording)}
+        environment |= {"INFERKIT_TEST_TRANSCRIBERS": ",".join(transcribers), "INFERKIT_TEST_RECORDING": str(recording)}
+    if (ROOT / "models/demo/pyannote").exists():
+        environment |= {"INFERKIT_TEST_DIARIZER": "pyannote"}
     with tempfile.NamedTemporaryFile("w+", prefix="inferkit-server-", suffix=".log") as log:
         server = subprocess.Popen(
             [binary, "serve", "--bind", f"127.0.0.1:{port}", "--models-dir", str(ROOT / "models"), "--preload", "qwen", "--offline"],

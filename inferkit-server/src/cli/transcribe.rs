@@ -17,7 +17,6 @@ use serde_json::json;
 use crate::app::App;
 use crate::cli::ConfigFile;
 use crate::cli::Failure;
-use crate::cli::print;
 use crate::cli::remote::ServerArgs;
 use crate::cli::remote::ServerUrl;
 use crate::cli::workshop::PATIENCE;
@@ -53,7 +52,7 @@ pub(crate) struct TranscribeArgs {
     /// How the text is written.
     #[arg(long, value_enum, default_value_t = TranscriptFormat::Text)]
     format: TranscriptFormat,
-    /// Says who speaks.
+    /// Says who speaks; not in verbose_json, which has no place for it.
     #[arg(long)]
     diarize: bool,
     #[command(flatten)]
@@ -73,6 +72,15 @@ enum TranscriptFormat {
 }
 
 pub(crate) fn run(arguments: &TranscribeArgs) -> Result<(), Failure> {
+    Ok(std::io::stdout().write_all(printed(arguments)?.as_bytes())?)
+}
+
+/// What is printed.
+fn printed(arguments: &TranscribeArgs) -> Result<String, Failure> {
+    if arguments.diarize && arguments.format == TranscriptFormat::VerboseJson {
+        let message = "--format verbose_json has no place for speakers; choose another format, or leave --diarize out";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let recording = open(&arguments.recording)?;
     if let Some(url) = &arguments.server.url {
         return ask(url, arguments);
@@ -80,7 +88,7 @@ pub(crate) fn run(arguments: &TranscribeArgs) -> Result<(), Failure> {
     with_app(&arguments.file, |app| transcribe(app, recording, arguments))
 }
 
-async fn transcribe(app: Arc<App>, recording: std::fs::File, arguments: &TranscribeArgs) -> Result<(), Failure> {
+async fn transcribe(app: Arc<App>, recording: std::fs::File, arguments: &TranscribeArgs) -> Result<String, Failure> {
     let transcriber = pick(&app, arguments.model.as_deref(), Some("canary"), Task::Transcribe)?;
     let diarizer = arguments
         .diarize
@@ -109,7 +117,7 @@ async fn transcribe(app: Arc<App>, recording: std::fs::File, arguments: &Transcr
             Step::Segment(segment) => transcript.segments.push(segment),
             Step::Done { language } => {
                 transcript.language = language;
-                return write(arguments.format, &transcript, recording.duration_seconds);
+                return Ok(written(arguments.format, &transcript, recording.duration_seconds));
             }
         }
     }
@@ -133,7 +141,7 @@ struct AnsweredSegment {
 }
 
 /// Has a running server do it.
-fn ask(url: &ServerUrl, arguments: &TranscribeArgs) -> Result<(), Failure> {
+fn ask(url: &ServerUrl, arguments: &TranscribeArgs) -> Result<String, Failure> {
     let mut fields = Vec::new();
     let wishes = [("model", &arguments.model), ("language", &arguments.language)];
     fields.extend(
@@ -141,17 +149,17 @@ fn ask(url: &ServerUrl, arguments: &TranscribeArgs) -> Result<(), Failure> {
             .into_iter()
             .filter_map(|(name, wish)| Some((name, wish.as_deref()?))),
     );
-    if arguments.format == TranscriptFormat::VerboseJson && !arguments.diarize {
+    if arguments.format == TranscriptFormat::VerboseJson {
         fields.push(("response_format", "verbose_json"));
         let answer = url.post("/v1/audio/transcriptions", &fields, &arguments.recording)?;
-        return print(String::from_utf8_lossy(&answer).trim_end());
+        return Ok(format!("{}\n", String::from_utf8_lossy(&answer).trim_end()));
     }
     if arguments.diarize {
         fields.push(("diarize", "true"));
     }
     let answer: Answer = url.ask("/api/audio/transcribe", &fields, &arguments.recording)?;
     let duration_seconds = answer.duration;
-    write(arguments.format, &answer.into(), duration_seconds)
+    Ok(written(arguments.format, &answer.into(), duration_seconds))
 }
 
 impl From<Answer> for Transcript {
@@ -171,14 +179,13 @@ impl From<Answer> for Transcript {
     }
 }
 
-fn write(format: TranscriptFormat, transcript: &Transcript, duration_seconds: f64) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout();
+fn written(format: TranscriptFormat, transcript: &Transcript, duration_seconds: f64) -> String {
     match format {
-        TranscriptFormat::Text => print(&plain(transcript)),
-        TranscriptFormat::Json => print(&whole(transcript, duration_seconds).to_string()),
-        TranscriptFormat::VerboseJson => print(&verbose_json(transcript, false, duration_seconds).to_string()),
-        TranscriptFormat::Srt => Ok(stdout.write_all(to_srt(&transcript.segments).as_bytes())?),
-        TranscriptFormat::Vtt => Ok(stdout.write_all(to_vtt(&transcript.segments).as_bytes())?),
+        TranscriptFormat::Text => format!("{}\n", plain(transcript)),
+        TranscriptFormat::Json => format!("{}\n", whole(transcript, duration_seconds)),
+        TranscriptFormat::VerboseJson => format!("{}\n", verbose_json(transcript, false, duration_seconds)),
+        TranscriptFormat::Srt => to_srt(&transcript.segments),
+        TranscriptFormat::Vtt => to_vtt(&transcript.segments),
     }
 }
 
@@ -213,3 +220,6 @@ fn whole(transcript: &Transcript, duration_seconds: f64) -> serde_json::Value {
         "segments": transcript.segments.iter().map(segment).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests;

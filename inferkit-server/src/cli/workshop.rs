@@ -17,9 +17,9 @@ use crate::error::ApiError;
 pub(crate) const PATIENCE: Duration = Duration::from_hours(1);
 
 /// Runs `work` with the configured models, until it ends or Ctrl-C.
-pub(crate) fn with_app<F>(file: &ConfigFile, work: impl FnOnce(Arc<App>) -> F) -> Result<(), Failure>
+pub(crate) fn with_app<T, F>(file: &ConfigFile, work: impl FnOnce(Arc<App>) -> F) -> Result<T, Failure>
 where
-    F: Future<Output = Result<(), Failure>>,
+    F: Future<Output = Result<T, Failure>>,
 {
     let config = file.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -1,4 +1,5 @@
-//! Models that hear by rules: a second with sound is a part, even and odd seconds are two speakers.
+//! Models that hear by rules: a second with sound is a part, even and odd seconds are two speakers. One that is nearly as
+//! loud as can be breaks the transcriber.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream;
 use inferkit::DownloadOptions;
+use inferkit::Error;
 use inferkit::FileInventory;
 use inferkit::Job;
 use inferkit::LoadOptions;
@@ -17,6 +19,7 @@ use inferkit::ModelPolicy;
 use inferkit::ModelWrapper;
 use inferkit::Result;
 use inferkit::Source;
+use inferkit::UnavailableFault;
 use inferkit::audio::SAMPLE_RATE;
 use inferkit::task::DiarizationEvent;
 use inferkit::task::DiarizationModel;
@@ -53,6 +56,17 @@ pub(crate) async fn register(app: &App, key: &'static str, task: Task) {
     app.registry.register(key, wrapper, policy).await.unwrap();
 }
 
+/// As [`audio_app`], with a diarizer that memory has no room for.
+pub(crate) async fn cramped_app() -> Arc<App> {
+    let app = super::app("").await;
+    let canary = Arc::new(Listens("canary", Task::Transcribe));
+    let large = Arc::new(Listens("large", Task::Diarize));
+    for (key, model) in [("canary", canary), ("pyannote", large)] {
+        app.registry.register(key, model, ModelPolicy::default()).await.unwrap();
+    }
+    app
+}
+
 struct Listens(&'static str, Task);
 
 #[async_trait]
@@ -71,6 +85,10 @@ impl ModelWrapper for Listens {
 
     async fn load(&self, _: &LoadOptions, job: &Job) -> Result<Loaded> {
         job.check()?;
+        if self.0 == "large" {
+            let message = "it does not fit into memory; make room";
+            return Err(Error::unavailable(UnavailableFault::InsufficientMemory, message));
+        }
         let loaded = Loaded::new("cpu", "f32", MemoryUse::new(7, 3));
         Ok(match self.1 {
             Task::Diarize => loaded.with_diarization(Arc::new(Separates)),
@@ -109,6 +127,11 @@ impl TranscriptionModel for Writes {
         let total_seconds = request.samples.len() as f64 / f64::from(SAMPLE_RATE);
         let mut events = Vec::new();
         for (number, start, end) in loud_seconds(&request.samples) {
+            let second = request.samples.iter().skip(number as usize * SAMPLE_RATE as usize);
+            if second.take(SAMPLE_RATE as usize).any(|sample| sample.abs() > 0.9) {
+                events.push(Err(Error::internal("too loud")));
+                break;
+            }
             let mut segment = Segment::new(start, end + 0.1, format!(" part {number}"));
             if request.times == TimeDetail::Word {
                 let middle = f64::midpoint(start, end);
@@ -122,16 +145,16 @@ impl TranscriptionModel for Writes {
             let token = |text: String| TokenLogprob::new(TopLogprob::new(text.into_bytes(), -0.5), Vec::new());
             decoding.token_logprobs = vec![token(" part".to_owned()), token(format!(" {number}"))];
             segment.decoding = Some(decoding);
-            events.push(TranscriptionEvent::Segment(segment));
-            events.push(TranscriptionEvent::Progress {
+            events.push(Ok(TranscriptionEvent::Segment(segment)));
+            events.push(Ok(TranscriptionEvent::Progress {
                 done_seconds: end,
                 total_seconds,
-            });
+            }));
         }
-        events.push(TranscriptionEvent::Done {
+        events.push(Ok(TranscriptionEvent::Done {
             language: request.language.unwrap_or_else(|| "fr".to_owned()),
-        });
-        Ok(stream::iter(events.into_iter().map(Ok)).boxed())
+        }));
+        Ok(stream::iter(events).boxed())
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::testing;
 use crate::testing::audio::audio_app;
+use crate::testing::audio::cramped_app;
 use crate::testing::audio::events;
 use crate::testing::audio::wav;
 
@@ -78,6 +79,51 @@ async fn without_times_there_is_text_alone() {
         (status, &body["segments"], &body["text"]),
         (200, &json!([]), &json!("part 0 part 1"))
     );
+}
+
+#[tokio::test]
+async fn a_model_that_fails_ends_the_stream_with_an_error_after_what_was_heard() {
+    let client = testing::client(&audio_app("").await);
+    let form = || TestForm::new().bytes("file", wav(&[0.5, 1.0]));
+    let response = client
+        .post(TRANSCRIBE)
+        .multipart(form().text("stream", "true"))
+        .send()
+        .await;
+    let told = events(response).await;
+    let names: Vec<&str> = told.iter().filter_map(|(name, _)| name.as_deref()).collect();
+    assert_eq!(names, ["segment", "progress", "error"], "{told:?}");
+    let (_, data) = told.iter().find(|(name, _)| name.as_deref() == Some("error")).unwrap();
+    let streamed: Value = serde_json::from_str(data).unwrap();
+    // Whole, it is an answer of its own: the same error, with a status.
+    let (status, whole) = testing::json(client.post(TRANSCRIBE).multipart(form()).send().await).await;
+    assert_eq!((status, &whole["error"]["code"]), (500, &json!("internal_error")));
+    assert_eq!(streamed["error"]["code"], whole["error"]["code"]);
+    assert_eq!(streamed["error"]["message"], whole["error"]["message"]);
+}
+
+#[tokio::test]
+async fn a_diarizer_that_cannot_be_had_is_told_from_the_transcriber() {
+    let client = testing::client(&cramped_app().await);
+    for (path, field) in [
+        (TRANSCRIBE, ("diarize", "true")),
+        ("/v1/audio/transcriptions", ("response_format", "diarized_json")),
+    ] {
+        let form = TestForm::new().bytes("file", wav(&[0.5])).text(field.0, field.1);
+        let (status, body) = testing::json(client.post(path).multipart(form).send().await).await;
+        assert_eq!(
+            (status, &body["error"]["param"]),
+            (503, &json!("diarization")),
+            "{path}: {body}"
+        );
+    }
+    let form = TestForm::new().bytes("file", wav(&[0.5]));
+    client
+        .post(TRANSCRIBE)
+        .multipart(form)
+        .send()
+        .await
+        .assert_status_is_ok();
 }
 
 #[tokio::test]

@@ -122,3 +122,100 @@ impl Aligner {
         windows.collect::<candle_core::Result<_>>().map_err(device_fault)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+
+    use super::super::source::CanarySource;
+    use super::super::testing::clip;
+    use super::super::testing::difference;
+    use super::super::testing::golden;
+    use super::super::testing::golden_json;
+    use super::super::testing::golden_tensors;
+    use super::super::text::Labels;
+    use super::super::text::LogProbabilities;
+    use super::*;
+    use crate::job::Job;
+    use crate::nn::Device;
+    use crate::nn::DtypePreference;
+
+    /// The aligner of the golden model that has one, on the device under test.
+    fn aligner() -> Aligner {
+        let source = CanarySource::open(&golden("canary-1b-v2.nemo"), &Job::new()).unwrap();
+        let model = source.load(&Device::under_test(), DtypePreference::Auto, &Job::new());
+        model.unwrap().aligner.unwrap()
+    }
+
+    fn features(aligner: &Aligner, name: &str) -> Features {
+        aligner.front_end.whole(&clip(name)).unwrap()
+    }
+
+    fn numbers(value: &Value) -> Vec<usize> {
+        let numbers = value.as_array().unwrap().iter();
+        numbers
+            .map(|number| usize::try_from(number.as_u64().unwrap()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn states_and_log_probabilities_are_the_original_s() {
+        let mut aligner = aligner();
+        let golden = golden_tensors("canary-1b-v2.aligner.safetensors");
+        let input = [features(&aligner, "b_en")];
+        let states = aligner.encoder.forward(&input, &mut || true).unwrap();
+        let lengths = golden["len"].to_vec1::<i64>().unwrap();
+        assert_eq!(i64::try_from(states.windows.rows()).unwrap(), lengths[0]);
+        // Bounds as those of the main model's encoder and logits (canary.md, section 13).
+        let found = difference(&states.rows, &golden["encoder_out"]);
+        assert!(found < 3e-4, "states differ by {found}");
+        let found = aligner.log_probabilities(&input, &mut || true).unwrap().remove(0);
+        assert_eq!(found.len(), states.windows.rows() * aligner.classes);
+        let found = Tensor::from_vec(
+            found,
+            (states.windows.rows(), aligner.classes),
+            &candle_core::Device::Cpu,
+        );
+        let expected = golden["log_probs"].squeeze(0).unwrap();
+        let first = found.unwrap().narrow(0, 0, expected.dims()[0]).unwrap();
+        let found = difference(&first, &expected);
+        assert!(found < 2e-3, "log-probabilities differ by {found}");
+    }
+
+    #[test]
+    fn the_path_of_a_text_through_the_sound_is_the_original_s() {
+        let mut aligner = aligner();
+        let golden = golden_json("canary-1b-v2.aligner.json");
+        let blank = golden["blank_id"].as_u64().unwrap();
+        assert_eq!(u64::from(aligner.blank()), blank);
+        assert!((aligner.frame_seconds - golden["frame_seconds"].as_f64().unwrap()).abs() < 1e-12);
+        let cases = golden["cases"].as_array().unwrap();
+        assert_eq!(cases.len(), 7);
+        for case in cases {
+            let text = case["text"].as_str().unwrap();
+            let input = [features(&aligner, case["audio"].as_str().unwrap())];
+            let values = aligner.log_probabilities(&input, &mut || true).unwrap().remove(0);
+            let probabilities = LogProbabilities {
+                values: &values,
+                classes: aligner.classes,
+            };
+            let frames = probabilities.frames();
+            assert_eq!(frames as u64, case["T"].as_u64().unwrap(), "{text:?}");
+            let labels = Labels::of_words(text, &aligner.tokenizer, aligner.blank(), frames);
+            let found = probabilities.align(&labels);
+            assert_eq!(found.states, numbers(&case["alignment"]), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_hear_has_no_probabilities_and_who_does_not_want_them_gets_none() {
+        let mut aligner = aligner();
+        let input = [features(&aligner, "a_en")];
+        let error = aligner.log_probabilities(&input, &mut || false).unwrap_err();
+        assert_eq!(error.code(), "cancelled");
+        let none = Features::new(128, Vec::new());
+        let [input] = input;
+        let found = aligner.log_probabilities(&[input, none], &mut || true).unwrap();
+        assert!(!found[0].is_empty() && found[1].is_empty());
+    }
+}

@@ -220,3 +220,86 @@ fn configuration(archive: &NemoArchive, member: &str) -> Result<Value> {
 fn is_counter(name: &str) -> bool {
     name.ends_with(".num_batches_tracked")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::changed;
+    use super::super::testing::golden;
+    use super::super::testing::replaced;
+    use super::*;
+
+    const MODEL: &str = "canary-180m-flash";
+
+    fn refusal(model: &str, member: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> (String, String) {
+        let (_folder, path) = changed(model, member, change);
+        let error = CanarySource::open(&path, &Job::new()).unwrap_err();
+        (error.code().to_owned(), error.to_string())
+    }
+
+    #[test]
+    fn unsupported_choices_are_errors_that_name_the_key() {
+        for (from, to, text) in [
+            ("EncDecMultiTaskModel", "EncDecCTCModelBPE", "target is"),
+            ("sample_rate: 16000", "sample_rate: 8000", "sample_rate is 8000"),
+            (
+                "prompt_format: canary2",
+                "prompt_format: canary9",
+                "prompt_format is \"canary9\"",
+            ),
+            (
+                "prompt_format: canary2",
+                "prompt_layout: canary2",
+                "prompt_format is missing",
+            ),
+            ("window: hann", "window: hamming", "preprocessor.window is \"hamming\""),
+            ("hidden_act: relu", "hidden_act: swish", "hidden_act is \"swish\""),
+            (
+                "subsampling: dw_striding",
+                "subsampling: vggnet",
+                "encoder.subsampling is \"vggnet\"",
+            ),
+        ] {
+            let (code, message) = refusal(MODEL, CONFIG, replaced(from, to));
+            assert_eq!(code, "unsupported_model", "{message}");
+            assert!(message.contains(text), "{message}");
+        }
+    }
+
+    #[test]
+    fn parts_that_do_not_belong_together_are_told() {
+        let (code, message) = refusal(MODEL, CONFIG, replaced("d_model: 32", "d_model: 64"));
+        assert_eq!(
+            (code.as_str(), message.contains("encoder.d_model is 64")),
+            ("bad_model", true),
+            "{message}"
+        );
+        // The largest of its tokenizers in the place of a small one.
+        let larger = replaced(
+            "986e86cb0ab84b67a26b7f62b1852f27_tokenizer.model",
+            "73ab4876773447c187fde805ec99108d_tokenizer.model",
+        );
+        let (code, message) = refusal(MODEL, CONFIG, larger);
+        assert_eq!(
+            (code.as_str(), message.contains("tokens and the embedding")),
+            ("bad_model", true),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn an_aligner_needs_its_configuration_and_a_tokenizer_of_its_own_size() {
+        let (code, message) = refusal("canary-1b-v2", ALIGNER_CONFIG, replaced("model_path:", "model_file:"));
+        assert_eq!(code, "bad_model");
+        assert!(message.contains("tokenizer.model_path is missing"), "{message}");
+        let (_, message) = refusal("canary-1b-v2", ALIGNER_CONFIG, |_| b"encoder: [".to_vec());
+        assert!(message.contains(ALIGNER_CONFIG), "{message}");
+    }
+
+    #[test]
+    fn only_the_model_with_an_aligner_says_that_it_has_one() {
+        for (model, expected) in [(MODEL, false), ("canary-1b-v2", true)] {
+            let source = CanarySource::open(&golden(&format!("{model}.nemo")), &Job::new()).unwrap();
+            assert_eq!(source.has_aligner(), expected, "{model}");
+        }
+    }
+}

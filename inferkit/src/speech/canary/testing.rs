@@ -132,3 +132,38 @@ pub(super) fn load_on(device: &nn::Device, name: &str, dtype: DtypePreference) -
         tensors: golden_tensors(&format!("{name}.tensors.safetensors")),
     }
 }
+
+/// A golden archive in which `change` made something else of a member: the folder that it lies in, and its path.
+pub(super) fn changed(model: &str, member: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> (tempfile::TempDir, PathBuf) {
+    let mut archive = tar::Archive::new(std::fs::File::open(golden(&format!("{model}.nemo"))).unwrap());
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut is_changed = false;
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        let mut header = entry.header().clone();
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        if name.strip_prefix("./").unwrap_or(&name) == member {
+            content = change(content);
+            is_changed = true;
+        }
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        builder.append(&header, content.as_slice()).unwrap();
+    }
+    assert!(is_changed, "{model} has no {member}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.nemo");
+    std::fs::write(&path, builder.into_inner().unwrap()).unwrap();
+    (folder, path)
+}
+
+/// A change that puts `to` in the place of `from`, which has to be there.
+pub(super) fn replaced(from: &'static str, to: &'static str) -> impl Fn(Vec<u8>) -> Vec<u8> {
+    move |content| {
+        let text = String::from_utf8(content).unwrap();
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1).into_bytes()
+    }
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use futures_util::stream;
 
 use super::engine::Engine;
 use super::engine::Recording;
@@ -25,6 +26,7 @@ use crate::task::QueueDepth;
 use crate::task::Samples;
 use crate::task::TimeDetail;
 use crate::task::TranscriptionCapabilities;
+use crate::task::TranscriptionEvent;
 use crate::task::TranscriptionModel;
 use crate::task::TranscriptionRequest;
 use crate::task::TranscriptionStream;
@@ -79,7 +81,15 @@ impl TranscriptionModel for Transcriber {
     }
 
     async fn transcribe(&self, request: TranscriptionRequest) -> Result<TranscriptionStream> {
+        let is_empty = request.samples.is_empty();
+        let spoken = request.language.clone();
         let recording = self.desk.recording(request)?;
+        if is_empty {
+            // Padded to a second, as the original pads it, nothing would be taken for noise, and noise for words.
+            let language = spoken.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned());
+            let done = TranscriptionEvent::Done { language };
+            return Ok(stream::iter([Ok(done)]).boxed());
+        }
         Ok(self.engine.submit(recording)?.boxed())
     }
 }

@@ -201,4 +201,6 @@ fn archive_in(folder: &Path, inventory: &FileInventory) -> Result<PathBuf> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

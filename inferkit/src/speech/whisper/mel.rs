@@ -131,6 +131,74 @@ mod tests {
         assert_eq!(loudest.0, 11);
     }
 
+    /// Hertz to mel as Slaney's Auditory Toolbox defines it: linear up to 1 kHz, 27 steps for each factor of 6.4 above.
+    fn slaney_mel(hertz: f64) -> f64 {
+        if hertz < 1000.0 {
+            hertz * 3.0 / 200.0
+        } else {
+            15.0 + 27.0 * (hertz / 1000.0).ln() / 6.4_f64.ln()
+        }
+    }
+
+    /// The other way round.
+    fn slaney_hertz(mel: f64) -> f64 {
+        if mel < 15.0 {
+            mel * 200.0 / 3.0
+        } else {
+            1000.0 * ((mel - 15.0) / 27.0 * 6.4_f64.ln()).exp()
+        }
+    }
+
+    /// The power of frequency `line` of a frame, by the definition of the transform.
+    fn power(frame: &[f32], line: usize) -> f64 {
+        let (mut real, mut imaginary) = (0.0, 0.0);
+        for (at, sample) in frame.iter().enumerate() {
+            let turn = std::f64::consts::TAU * at as f64 / FRAME_LENGTH as f64;
+            let windowed = f64::from(*sample) * (0.5 - 0.5 * turn.cos());
+            real += windowed * (turn * line as f64).cos();
+            imaginary -= windowed * (turn * line as f64).sin();
+        }
+        real * real + imaginary * imaginary
+    }
+
+    #[test]
+    fn features_are_those_of_the_published_definition_for_both_numbers_of_bins() {
+        let noise: Vec<f32> = (0..4_000_u32)
+            .map(|i| (i * 7919 % 2003) as f32 / 1001.5 - 1.0)
+            .collect();
+        // Frame 10 has its middle at sample 1600.
+        let frame = &noise[1600 - FRAME_LENGTH / 2..1600 + FRAME_LENGTH / 2];
+        let powers: Vec<f64> = (0..=FRAME_LENGTH / 2).map(|line| power(frame, line)).collect();
+        for bins in [80, 128] {
+            let mel = WhisperMel::new(bins).unwrap();
+            let filterbank = &mel.0.config().filterbank;
+            assert_eq!((mel.bins(), filterbank.spectrum()), (bins, 201));
+            let highest = slaney_mel(8000.0);
+            let corner = |number: usize| slaney_hertz(highest * number as f64 / (bins + 1) as f64);
+            let features = mel.features(&noise, (10, 1), Loudest(-2.0)).unwrap();
+            assert_eq!(features.len(), bins);
+            for (bin, found) in features.iter().enumerate() {
+                let [low, middle, high] = [corner(bin), corner(bin + 1), corner(bin + 2)];
+                let weight = |line: usize| {
+                    let hertz = line as f64 * 40.0;
+                    let height = ((hertz - low) / (middle - low)).min((high - hertz) / (high - middle));
+                    height.max(0.0) * 2.0 / (high - low)
+                };
+                let sum: f64 = powers
+                    .iter()
+                    .enumerate()
+                    .map(|(line, power)| weight(line) * power)
+                    .sum();
+                let expected = (sum.max(1e-10).log10().max(-10.0) + 4.0) / 4.0;
+                // f32 beside f64: a millionth of the power, which the logarithm makes as much of the feature.
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4,
+                    "{bins} bins, bin {bin}: {found} and {expected}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn a_window_is_a_part_of_the_recording_s_features() {
         let noise: Vec<f32> = (0..8_000_u32)

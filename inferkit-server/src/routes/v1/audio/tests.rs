@@ -315,8 +315,42 @@ async fn a_translation_is_english() {
     );
     let response = send(path, form(&[("response_format", "srt")])).await;
     response.assert_content_type("application/x-subrip; charset=utf-8");
-    let refused = (400, "unsupported_parameter".to_owned(), "language".to_owned());
-    assert_eq!(refusal(path, form(&[("language", "fr")])).await, refused);
+    let (status, plain) = json_of(path, &[]).await;
+    let expected = json!({"text": "part 0 part 1", "usage": {"type": "duration", "seconds": 2.0}});
+    assert_eq!((status, plain), (200, expected));
+    for (format, content_type, text) in [
+        ("text", "text/plain; charset=utf-8", "part 0 part 1\n"),
+        (
+            "vtt",
+            "text/vtt; charset=utf-8",
+            "WEBVTT\n\n00:00:00.000 --> 00:00:01.100\npart 0\n\n00:00:01.000 --> 00:00:02.000\npart 1\n",
+        ),
+    ] {
+        let response = send(path, form(&[("response_format", format)])).await;
+        response.assert_status_is_ok();
+        response.assert_content_type(content_type);
+        response.assert_text(text).await;
+    }
+}
+
+#[tokio::test]
+async fn a_translation_refuses_what_belongs_to_a_transcription() {
+    for (field, value, param) in [
+        ("language", "fr", "language"),
+        ("stream", "true", "stream"),
+        ("timestamp_granularities[]", "word", "timestamp_granularities"),
+        ("include[]", "logprobs", "include"),
+        ("chunking_strategy", "auto", "chunking_strategy"),
+    ] {
+        let refused = (400, "unsupported_parameter".to_owned(), param.to_owned());
+        assert_eq!(
+            refusal("/v1/audio/translations", form(&[(field, value)])).await,
+            refused
+        );
+    }
+    let refused = (400, "invalid_value".to_owned(), "response_format".to_owned());
+    let diarized = form(&[("response_format", "diarized_json")]);
+    assert_eq!(refusal("/v1/audio/translations", diarized).await, refused);
 }
 
 /// A piece of a form, sound or not.

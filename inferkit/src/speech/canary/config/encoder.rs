@@ -152,6 +152,18 @@ mod tests {
     }
 
     #[test]
+    fn frames_become_as_many_as_the_original_counts() {
+        let config = read(&json!({"subsampling_factor": 8})).unwrap();
+        let golden = crate::speech::canary::testing::golden_json("algorithms.json");
+        let cases = golden["subsampled_length"].as_array().unwrap();
+        assert_eq!(cases.len(), 48);
+        for case in cases {
+            let [frames, expected] = [0, 1].map(|at| usize::try_from(case[at].as_u64().unwrap()).unwrap());
+            assert_eq!(config.subsampled(frames), expected, "{frames} frames");
+        }
+    }
+
+    #[test]
     fn a_size_that_is_not_the_tensors_and_a_choice_that_is_not_computed_are_errors_with_the_key() {
         for (encoder, text) in [
             (json!({"d_model": 64, "subsampling_factor": 8}), "encoder.d_model is 64"),

@@ -99,3 +99,93 @@ fn logarithm(section: &Section<'_>) -> Result<Logarithm> {
         Some(_) => Err(section.unsupported("log_zero_guard_type", "add or clamp")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use serde_json::json;
+
+    fn shapes(name: &str) -> Option<Vec<usize>> {
+        match name {
+            WINDOW => Some(vec![400]),
+            FILTERBANK => Some(vec![1, 128, 257]),
+            _ => None,
+        }
+    }
+
+    fn read(preprocessor: &Value) -> Result<FeatureConfig> {
+        let tree = json!({ "preprocessor": preprocessor });
+        FeatureConfig::read(&Section::root("c.yaml", &tree).section("preprocessor"), &shapes)
+    }
+
+    #[test]
+    fn sizes_come_from_the_tensors_and_defaults_are_those_of_the_original() {
+        let config = read(&json!({})).unwrap();
+        let expected = FeatureConfig {
+            bins: 128,
+            window_length: 400,
+            fft_length: 512,
+            hop_length: 160,
+            preemphasis: 0.97,
+            logarithm: Logarithm::NaturalPlus(2.0_f32.powi(-24)),
+            standardised: true,
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn what_is_stated_is_taken() {
+        let config = read(&json!({
+            "window_stride": 0.02, "preemph": 0.5, "log_zero_guard_type": "clamp", "log_zero_guard_value": "1e-5",
+        }));
+        let config = config.unwrap();
+        assert_eq!(
+            (config.hop_length, config.logarithm),
+            (320, Logarithm::NaturalAbove(1e-5))
+        );
+        assert!((config.preemphasis - 0.5).abs() < 1e-12);
+        let guard = |value: &str| read(&json!({ "log_zero_guard_value": value })).unwrap().logarithm;
+        assert_eq!(guard("tiny"), Logarithm::NaturalPlus(f32::MIN_POSITIVE));
+        assert_eq!(guard("eps"), Logarithm::NaturalPlus(f32::EPSILON));
+        assert_eq!(read(&json!({"log": false})).unwrap().logarithm, Logarithm::None);
+    }
+
+    #[test]
+    fn unsupported_choices_are_errors_that_name_the_key() {
+        for (preprocessor, text) in [
+            (json!({"window": "hamming"}), "preprocessor.window is \"hamming\""),
+            (json!({"exact_pad": true}), "preprocessor.exact_pad is true"),
+            (json!({"frame_splicing": 2}), "preprocessor.frame_splicing is 2"),
+            (json!({"mag_power": 1.0}), "preprocessor.mag_power is 1"),
+            (json!({"window_stride": 0.0}), "preprocessor.window_stride is 0"),
+            (json!({"window_stride": 1.5}), "preprocessor.window_stride is 1.5"),
+            (
+                json!({"normalize": "all_features"}),
+                "preprocessor.normalize is \"all_features\"",
+            ),
+            (json!({"normalize": false}), "preprocessor.normalize is false"),
+            (
+                json!({"log_zero_guard_type": "max"}),
+                "preprocessor.log_zero_guard_type is \"max\"",
+            ),
+        ] {
+            let error = read(&preprocessor).unwrap_err();
+            assert_eq!(error.code(), "unsupported_model", "{error}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_not_the_tensors_are_errors_that_name_the_key() {
+        for (preprocessor, text) in [
+            (json!({"features": 80}), "preprocessor.features is 80"),
+            (json!({"n_fft": 1024}), "preprocessor.n_fft is 1024"),
+            (json!({"sample_rate": 8000}), "preprocessor.sample_rate is 8000"),
+            (json!({"preemph": "strong"}), "preprocessor.preemph is \"strong\""),
+        ] {
+            let error = read(&preprocessor).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+        }
+    }
+}

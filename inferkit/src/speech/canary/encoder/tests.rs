@@ -184,3 +184,28 @@ fn no_windows_have_no_states() {
         .unwrap();
     assert_eq!((none.windows.rows(), none.rows.dims()[0]), (0, 0));
 }
+
+#[test]
+fn who_does_not_want_to_go_on_is_obeyed_at_once_and_between_layers() {
+    let mut golden = load("canary-180m-flash");
+    let input = features(&golden.networks.front_end, "b_en");
+    let expected = golden
+        .networks
+        .encode(std::slice::from_ref(&input), &mut || true)
+        .unwrap();
+    for wanted in [0, 1] {
+        let mut asked = 0;
+        let mut goes_on = || {
+            asked += 1;
+            asked <= wanted
+        };
+        let error = golden
+            .networks
+            .encode(std::slice::from_ref(&input), &mut goes_on)
+            .unwrap_err();
+        assert_eq!((error.code(), asked), ("cancelled", wanted + 1));
+    }
+    // What was given up leaves nothing behind.
+    let again = golden.networks.encode(&[input], &mut || true).unwrap();
+    assert!(difference(&again.rows, &expected.rows) <= Device::under_test().noise());
+}

@@ -208,3 +208,87 @@ fn times_never_go_back_nor_beyond_the_recording_and_unknown_ones_are_those_befor
     assert!((told[0].words[1].start_seconds - 0.4).abs() < 1e-9);
     assert_eq!(segments(&text, 0.0, 10.0, TimeDetail::Segment)[0].words, []);
 }
+
+/// The tokenizer of the aligner inside of a golden archive.
+fn aligner_tokenizer() -> SentencePiece {
+    let archive = NemoArchive::open(&golden("canary-1b-v2.nemo"), &Job::new()).unwrap();
+    let config = archive.member("timestamps_asr_model_config.yaml").unwrap();
+    let tree: serde_json::Value = yaml::read("aligner", config.bytes()).unwrap();
+    let member = tree["tokenizer"]["model_path"].as_str().unwrap();
+    let member = member.strip_prefix("nemo:").unwrap();
+    SentencePiece::read(member, archive.member(member).unwrap().bytes()).unwrap()
+}
+
+/// The tokens of `text`, token `i` in frame `2·i + 1`.
+fn characters(text: &str, tokenizer: &SentencePiece) -> Vec<Character> {
+    let pieces = tokenizer.cut(text).into_iter().zip(0..);
+    pieces
+        .map(|(piece, i)| Character {
+            id: piece.id,
+            text: tokenizer.decode(&[piece.id]),
+            piece: piece.text,
+            start_frame: 2 * i + 1,
+            end_frame: 2 * i + 2,
+        })
+        .collect()
+}
+
+/// What is told after each of these windows, which cover these seconds and belong to these hours.
+fn told_by_aligner(windows: &[(&str, std::ops::Range<usize>, usize)], tokenizer: &SentencePiece) -> Vec<Vec<Segment>> {
+    let hours: Vec<usize> = windows.iter().map(|(.., hour)| *hour).collect();
+    let mut transcript = transcript("canary-1b-v2", Cut::Overlapping, Timing::Aligner, &hours);
+    transcript.seconds = windows.last().map_or(0.0, |(_, covers, _)| covers.end as f64);
+    for (window, (_, covers, _)) in transcript.plan.windows.iter_mut().zip(windows) {
+        window.covers = covers.start * SECOND..covers.end * SECOND;
+    }
+    let segment = |event| match event {
+        TranscriptionEvent::Segment(segment) => Some(segment),
+        _ => None,
+    };
+    let push = |(number, (text, ..)): (usize, &(&str, std::ops::Range<usize>, usize))| {
+        let aligned = Aligned::Characters(characters(text, tokenizer));
+        let heard = Heard {
+            aligned: Some(aligned),
+            ..heard(&transcript, text)
+        };
+        let events = transcript.push(number, heard, Some(tokenizer));
+        events.into_iter().filter_map(segment).collect()
+    };
+    windows.iter().enumerate().map(push).collect()
+}
+
+#[test]
+fn words_of_an_aligner_are_told_hour_by_hour_at_their_place_in_the_recording() {
+    let tokenizer = aligner_tokenizer();
+    // The second hour is heard in two windows that share a second, the first and the third in one.
+    let windows = [
+        ("go on.", 0..3600, 0),
+        ("turn on the light", 3600..3610, 1),
+        ("the light in the kitchen", 3609..7200, 1),
+        ("go.", 7200..7205, 2),
+    ];
+    let told = told_by_aligner(&windows, &tokenizer);
+    let texts: Vec<Vec<&str>> = told
+        .iter()
+        .map(|segments| segments.iter().map(|segment| segment.text.as_str()).collect())
+        .collect();
+    let expected: [&[&str]; 4] = [&["go on."], &[], &["turn on the light in the kitchen"], &["go."]];
+    assert_eq!(texts, expected, "an hour is told once its last window is heard");
+
+    let check = |found: f64, seconds: f64, frame: usize| {
+        let expected = seconds + frame as f64 * 0.08;
+        assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+    };
+    for (hour, segments) in [(0.0, &told[0]), (3600.0, &told[2]), (7200.0, &told[3])] {
+        check(segments[0].start_seconds, hour, 1);
+        check(segments[0].words[0].start_seconds, hour, 1);
+    }
+    let words = &told[2][0].words;
+    let spoken: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    assert_eq!(spoken, ["turn", "on", "the", "light", "in", "the", "kitchen"]);
+    // In an hour's second window, behind one of 125 frames less the shared second, times begin 112 frames later.
+    let before = tokenizer.cut("the light").len();
+    check(words[4].start_seconds, 3600.0, 112 + 2 * before + 1);
+    let times = words.iter().flat_map(|word| [word.start_seconds, word.end_seconds]);
+    assert!(times.is_sorted());
+}

@@ -293,6 +293,27 @@ async fn events_are_segments_and_progress_in_order_and_end_with_the_language() {
         }
     }
     assert!(seconds.len() == 2 && seconds.is_sorted(), "{seconds:?}");
+    // Each window is told, then counted as done.
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| match event {
+            TranscriptionEvent::Segment(_) => "segment",
+            TranscriptionEvent::Progress { .. } => "progress",
+            TranscriptionEvent::Done { .. } => "done",
+        })
+        .collect();
+    assert_eq!(kinds, ["segment", "progress", "segment", "progress", "done"]);
+    let segments = events.iter().filter_map(|event| match event {
+        TranscriptionEvent::Segment(segment) => Some(segment),
+        _ => None,
+    });
+    let segments: Vec<&Segment> = segments.collect();
+    let times: Vec<(f64, f64)> = segments
+        .iter()
+        .map(|segment| (segment.start_seconds, segment.end_seconds))
+        .collect();
+    assert_eq!(times, [(0.0, seconds[0]), (seconds[0], seconds[1])]);
+    assert!(segments.iter().all(|segment| !segment.text.is_empty()), "{segments:?}");
     assert_eq!(
         events.last(),
         Some(&TranscriptionEvent::Done {
@@ -334,8 +355,21 @@ async fn what_a_model_can_do_is_told_and_nothing_else_is_taken() {
 #[tokio::test]
 async fn nothing_and_silence_are_recordings_too() {
     let model = load(&demo("canary-demo.nemo")).await;
-    for samples in [Vec::new(), vec![0.0; 160], vec![f32::NAN; 16_000]] {
+    let empty = events(&model, request(&Vec::new().into(), "fr", "fr")).await;
+    let done = TranscriptionEvent::Done {
+        language: "fr".to_owned(),
+    };
+    assert_eq!(empty, [done], "where nothing was recorded nothing is said");
+    // A model may take silence for words, but for none outside of the recording.
+    for samples in [vec![0.0; 160], vec![f32::NAN; 16_000]] {
+        let seconds = samples.len() as f64 / 16_000.0;
         let events = events(&model, request(&samples.into(), "en", "en")).await;
+        for event in &events {
+            if let TranscriptionEvent::Segment(segment) = event {
+                let times = [0.0, segment.start_seconds, segment.end_seconds, seconds];
+                assert!(times.is_sorted(), "{segment:?}");
+            }
+        }
         assert!(
             matches!(events.last(), Some(TranscriptionEvent::Done { .. })),
             "{events:?}"

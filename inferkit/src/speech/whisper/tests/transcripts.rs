@@ -124,6 +124,9 @@ fn check(found: &[Segment], case: &Value) {
         // Sums over up to 224 tokens of f32.
         close(f64::from(decoding.average_logprob), "average_logprob", 1e-3);
         close(f64::from(decoding.no_speech_probability), "no_speech", 1e-5);
+        // Another implementation of zlib compresses the same text to a byte or two more, of some thirty.
+        let ratio = expected["compression_ratio"].as_f64().unwrap();
+        close(f64::from(decoding.compression_ratio), "compression_ratio", 0.1 * ratio);
         check_words(found, &expected["words"], seconds);
     }
 }

@@ -18,5 +18,5 @@ pub(in super::super) use viterbi::LogProbabilities;
 /// Which state of the labels each frame belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Alignment {
-    pub(super) states: Vec<usize>,
+    pub(in super::super) states: Vec<usize>,
 }

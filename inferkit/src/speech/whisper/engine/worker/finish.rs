@@ -231,3 +231,57 @@ fn probability(logits: &[f32], token: u32, end_of_text: u32) -> f32 {
 fn frames(seconds: f64) -> usize {
     (seconds * FRAMES_PER_SECOND).round().max(0.0) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speech::whisper::decoding::Window;
+    use crate::speech::whisper::tokens::tests::small;
+
+    /// The token of a time in steps of 20 ms.
+    const fn time(steps: u32) -> u32 {
+        20 + steps
+    }
+
+    #[test]
+    fn each_token_of_each_segment_has_its_own_probability() {
+        let tokens = small();
+        let decoded = Decoded {
+            tokens: vec![time(0), 0, 1, time(50), time(50), 3, 9, time(120)],
+            logprobs: (1..=8).map(|n| -(n as f32)).collect(),
+            average_logprob: -4.5,
+            no_speech_probability: 0.0,
+            temperature: 0.0,
+        };
+        let window = Window { seek: 0, size: 3000 };
+        let cut = cut(&decoded.tokens, window, tokens.special());
+        let told: Vec<Vec<(String, f32)>> = cut
+            .segments
+            .iter()
+            .map(|segment| {
+                let entries = token_logprobs(segment, &decoded, &tokens).into_iter();
+                let spelt = |entry: TokenLogprob| (String::from_utf8(entry.token.bytes).unwrap(), entry.token.logprob);
+                entries.map(spelt).collect()
+            })
+            .collect();
+        // Times have probabilities too, which stand between those of the text and are left out with them.
+        let pair = |text: &str, logprob: f32| (text.to_owned(), logprob);
+        let expected = [
+            vec![pair("a", -2.0), pair("b", -3.0)],
+            vec![pair(" a", -6.0), pair("c", -7.0)],
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn times_of_a_segment_end_with_the_recording() {
+        let segment = WindowSegment {
+            start_seconds: 1.0,
+            end_seconds: 30.0,
+            tokens: Vec::new(),
+            first: 0,
+        };
+        let told = told_segment(&segment, Vec::new(), 2.5);
+        assert_eq!((told.start_seconds, told.end_seconds), (1.0, 2.5));
+    }
+}
