@@ -65,7 +65,7 @@ fn each_token_of_the_text_has_its_own_probability() {
             "the end has none: {found:?}"
         );
         assert!((found.logprobs[0] - 0.9_f32.ln()).abs() < 1e-6, "{found:?}");
-        let average = (0.9_f32.ln() + 0.75_f32.ln()) / 2.0;
+        let average = f32::midpoint(0.9_f32.ln(), 0.75_f32.ln());
         assert!(
             (found.average_logprob - average).abs() < 1e-6,
             "the end counts: {found:?}"
