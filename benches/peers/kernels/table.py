@@ -17,6 +17,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+import time
 
 BITS = {"f32": 32, "bf16": 16, "q8_0": 8.5, "q4_k": 4.5}
 SIZES = "512x512,1024x1024,2048x2048,4096x4096,1024x4096,4096x1024"
@@ -95,6 +96,8 @@ def main() -> None:
                     least: dict[str, float] = {}
                     for _ in range(options.rounds):
                         for peer in peers:
+                            # The threads of some (OpenMP's) wait in a loop for 0.2 s after their work, on a core of the next.
+                            time.sleep(0.25 if threads > 1 else 0)
                             seconds = peer.seconds(name, m, k, n)
                             if seconds is not None:
                                 least[peer.name] = min(seconds, least.get(peer.name, seconds))
