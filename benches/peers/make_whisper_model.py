@@ -31,7 +31,7 @@ def config_of(like: Path, shape: str) -> WhisperConfig:
     config.update({
         "encoder_layers": encoder_layers, "decoder_layers": decoder_layers, "d_model": width, "num_mel_bins": bins,
         "encoder_attention_heads": heads, "decoder_attention_heads": heads, "encoder_ffn_dim": 4 * width,
-        "decoder_ffn_dim": 4 * width, "num_hidden_layers": encoder_layers,
+        "decoder_ffn_dim": 4 * width, "num_hidden_layers": encoder_layers, "pad_token_id": config.eos_token_id,
     })
     return config
 

@@ -134,8 +134,13 @@ impl<'a> Keys<'a> {
     }
 
     fn experts(self) -> Result<ExpertConfig> {
+        // transformers 5.17 and later write the second name.
+        let count = match self.count("num_experts", super::MOST_EXPERTS)? {
+            Some(count) => count,
+            None => self.need("num_local_experts", super::MOST_EXPERTS)?,
+        };
         Ok(ExpertConfig {
-            count: self.need("num_experts", super::MOST_EXPERTS)?,
+            count,
             intermediate: self.need("moe_intermediate_size", super::WIDEST_MLP)?,
             routing: Routing {
                 per_token: self.need("num_experts_per_tok", super::MOST_EXPERTS)?,

@@ -1,5 +1,7 @@
 //! Every folder of `models/`, as published: safetensors of f32, f16 and bf16.
 
+use serde_json::Value;
+
 use super::harness::Expected;
 use super::harness::cut;
 use super::harness::follow;
@@ -8,6 +10,7 @@ use super::harness::ids;
 use super::harness::largest_difference;
 use super::harness::load;
 use super::harness::relative_rms;
+use crate::chat::decoder::DecoderConfig;
 use crate::nn::DtypePreference;
 
 /// Asked for in the goldens' README; the reference's own noise is below 1e-4.
@@ -109,6 +112,17 @@ fn a_mixture_in_all_layers_agrees_with_the_reference() {
 #[test]
 fn a_mixture_in_some_layers_without_normalised_weights_agrees_with_the_reference() {
     agrees("qwen3-moe-mixed");
+}
+
+#[test]
+fn a_mixture_saved_by_transformers_5_counts_its_experts_under_another_name() {
+    let path = goldens().join("models/qwen3-moe/config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let keys = config.as_object_mut().unwrap();
+    let count = keys.remove("num_experts").unwrap();
+    keys.insert("num_local_experts".to_owned(), count.clone());
+    let read = DecoderConfig::from_json(config.to_string().as_bytes(), true).unwrap();
+    assert_eq!(Some(read.experts.unwrap().count as u64), count.as_u64());
 }
 
 /// 16-bit arithmetic has the tolerances that the README gives for the reference itself.
