@@ -21,11 +21,11 @@ mod float;
 mod grouped;
 mod int8;
 mod jobs;
-mod nibbles;
 mod quantize;
 #[cfg(any(test, target_arch = "x86_64"))]
 mod tile_unit;
 mod tiles;
+mod widened;
 mod windows;
 
 pub(crate) use epilogue::activate;
@@ -202,6 +202,7 @@ pub(crate) unsafe fn panel_sums(weight: &PackedWeight, panel: usize, rows: *cons
         k_start: 0,
         k_len: weight.k(),
         weights: weight.panel(panel).as_ptr(),
+        is_packed: true,
         panel: weight.layout().panel,
         sums,
         next: (std::ptr::null(), 0),

@@ -4,7 +4,7 @@
 //! between formats is where scales stand and whether there are minima; a constant says so at compile time.
 
 use super::activations::{SCALED_SUM_AT, START_AT, block_bytes, record_at};
-use super::tiles::{Ahead, Block, for_tiles};
+use super::tiles::{Ahead, Block, ask, for_tiles};
 use crate::simd::{Dot, Simd, int8_tiers};
 
 /// How the scales of a block of 32 k are stored, in front of its stream of quants.
@@ -74,9 +74,13 @@ unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize)
     let a_block = block_bytes(D::GROUP);
     let (rows, mut out) = begin::<D, R>(block, at);
     let mut weights = block.weights;
+    // A single row is a stream that the processor follows by itself; of a decoded slice all that follows is in a cache.
+    let is_alone = R > 1 && R == block.m && block.is_packed;
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 32);
     for number in 0..block.k_len / 32 {
-        if R > 1 {
+        if is_alone {
+            ask::<{ 9 << 10 }>(weights, (scale_bytes(KIND) + 32) * 2 * lanes);
+        } else if R > 1 {
             ahead.step();
         }
         let a_at = number * a_block;

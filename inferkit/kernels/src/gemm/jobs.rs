@@ -6,7 +6,7 @@ use super::activations::{Form, Prepared};
 use super::decode::{DECODED, Slice, decode};
 use super::epilogue::{Epilogue, Residual, Sums, write};
 use super::tiles::{Block, Kernel, RowPointers};
-use super::{float, int8, nibbles};
+use super::{float, int8, widened};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
 use crate::weights::Kind;
@@ -184,11 +184,8 @@ fn multiply(
 ) {
     let layout = weight.layout();
     // SAFETY: the weight was packed for this ISA, which is therefore available.
-    let few = unsafe { nibbles::most_rows(prepared.isa) };
-    let is_decoded = is_split(layout.kind)
-        || (is_folded(layout.kind) && m > few)
-        // The scales in front of each block interrupt the stream that a single row is; decoding asks for what follows.
-        || (layout.kind == Kind::Q4K && m == 1);
+    let few = unsafe { widened::most_rows(prepared.isa, layout.kind) };
+    let is_decoded = is_narrow(layout.kind) && m > few;
     let Method { form, kernel, slice } = method(prepared, layout.kind, is_decoded);
     let mut decoded = is_decoded.then(|| Scratch::bytes(slice / 32 * DECODED * layout.panel));
     let (values, bytes) = layout.block();
@@ -235,6 +232,7 @@ fn multiply(
             k_start,
             k_len,
             weights,
+            is_packed: !is_decoded,
             panel: layout.panel,
             sums,
             next: (source.as_ptr_range().end, if looks_ahead { source.len() } else { 0 }),
@@ -256,14 +254,9 @@ const SEVERAL_PLAIN: usize = 9;
 /// Bytes of a weight that stays in the second-level cache from one block of rows to the next.
 const CACHED: usize = 256 << 10;
 
-/// Whether a byte of such a weight holds two quants and nothing else is needed to widen them.
-fn is_folded(kind: Kind) -> bool {
-    matches!(kind, Kind::Q4 | Kind::Q4Min | Kind::Q4K)
-}
-
-/// Whether quants of such a weight are put together from two places.
-fn is_split(kind: Kind) -> bool {
-    matches!(kind, Kind::Q5K | Kind::Q6K)
+/// Whether quants of such a weight have fewer than 8 bits.
+fn is_narrow(kind: Kind) -> bool {
+    matches!(kind, Kind::Q4 | Kind::Q4Min | Kind::Q4K | Kind::Q5K | Kind::Q6K)
 }
 
 /// How a weight is multiplied: with which form of the activations, by which kernel, how many k at a time.
@@ -285,10 +278,12 @@ fn method(prepared: &Prepared<'_>, kind: Kind, is_decoded: bool) -> Method {
         (Kind::Q8, _) => (quantized, int8::half_block, 1024),
         (Kind::Q8Min, _) => (quantized, int8::half_min_block, 1024),
         (Kind::Q4, _) if is_decoded => (quantized, int8::half_block, 512),
-        (Kind::Q4, _) => (quantized, nibbles::short_block, 1024),
+        (Kind::Q4, _) => (quantized, widened::short_block, 1024),
         (Kind::Q4Min, _) if is_decoded => (quantized, int8::half_min_block, 512),
-        (Kind::Q4Min, _) => (quantized, nibbles::short_min_block, 1024),
-        (Kind::Q4K, _) if !is_decoded => (quantized, nibbles::long_block, 1024),
+        (Kind::Q4Min, _) => (quantized, widened::short_min_block, 1024),
+        (Kind::Q4K, _) if !is_decoded => (quantized, widened::q4_k_block, 1024),
+        (Kind::Q5K, _) if !is_decoded => (quantized, widened::q5_k_block, 1024),
+        (Kind::Q6K, _) if !is_decoded => (quantized, widened::q6_k_block, 1024),
         (Kind::Q4K | Kind::Q5K, _) => (quantized, int8::full_min_block, 512),
         (Kind::Q6K, _) => (quantized, int8::full_twice_block, 512),
     };

@@ -1,7 +1,7 @@
 //! How a block of rows is cut into tiles, and what a tile kernel is given.
 
 use crate::Isa;
-use crate::simd::prefetch_far;
+use crate::simd::{prefetch, prefetch_far};
 
 /// A kernel for tiles: every row of a block with every column of a panel, over one slice of k.
 pub(super) type Kernel = unsafe fn(Isa, &Block);
@@ -57,12 +57,25 @@ pub(super) struct Block {
     pub(super) k_len: usize,
     /// The panel from `k_start` on.
     pub(super) weights: *const u8,
+    /// Whether `weights` stand in the weight itself, and not in a copy that was decoded.
+    pub(super) is_packed: bool,
     /// Columns of the panel.
     pub(super) panel: usize,
     /// Sums `[m][panel]`, continued unless `k_start` is zero.
     pub(super) sums: *mut f32,
     /// Where the weights that are multiplied next stand in memory, and how many bytes of them to ask for meanwhile.
     pub(super) next: (*const u8, usize),
+}
+
+/// Asks for what stands as much further on as a tile that is alone should look ahead, and is as long as what it reads now.
+///
+/// A processor follows the stream of a single row by itself, but not past scales that interrupt it, nor while several rows keep
+/// it busy. Less than this is late, much more is gone from the first-level cache again. What lies beyond the panel does no harm.
+#[inline(always)]
+pub(super) fn ask<const DISTANCE: usize>(weights: *const u8, bytes: usize) {
+    for line in (0..bytes).step_by(LINE) {
+        prefetch(weights.wrapping_add(DISTANCE + line));
+    }
 }
 
 /// A tile's share of the weights that are multiplied next.

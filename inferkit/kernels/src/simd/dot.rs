@@ -35,9 +35,9 @@ pub(crate) trait Dot: Copy {
     type V: Simd;
     /// Activations in four bytes.
     const GROUP: usize;
-    /// The most rows that multiply 4-bit weights without having them written out as bytes first; only where weights are stored
+    /// The most rows that multiply weights of 4 bits without having them written out as bytes first; only where weights are stored
     /// plus 128.
-    const NIBBLE_ROWS: usize;
+    const WIDENED_ROWS: usize;
 
     /// Adds the products of R rows of activations and two vectors of columns.
     ///
@@ -51,13 +51,15 @@ pub(crate) trait Dot: Copy {
         quants: *const u8,
     );
 
-    /// The same for all 32 k, with weights in the nibbles at `packed`: the first half of the stream is in the low ones. Weights are
-    /// 0 to 15, nothing added. Pays where [`NIBBLE_ROWS`](Self::NIBBLE_ROWS) is not zero; elsewhere nibbles are written out as
-    /// bytes.
+    /// The same with weights of `4 + HIGH` bits, nothing added, as they are packed: half a stream of bytes with the low bits of the
+    /// first half in the low nibbles, then HIGH eighths of a stream with the high bits. `halves` of the 32 k are taken.
+    ///
+    /// Pays where [`WIDENED_ROWS`](Self::WIDENED_ROWS) is not zero; elsewhere bytes are written out.
     #[inline(always)]
-    unsafe fn add_nibble_products<const R: usize>(
+    unsafe fn add_widened_products<const HIGH: usize, const R: usize>(
         sums: &mut [[<Self::V as Simd>::I; 2]; R],
         rows: &[*const u8; R],
+        halves: Range<usize>,
         packed: *const u8,
     ) {
         const {
@@ -66,13 +68,22 @@ pub(crate) trait Dot: Copy {
                 "a stream is as long as two vectors for each of 32 k"
             );
         };
+        let half = 16 * 2 * Self::V::LANES;
         let mut stream = [0_u8; 32 * 2 * 16];
-        let (low, high) = stream.split_at_mut(16 * 2 * Self::V::LANES);
-        for (at, (low, high)) in low.iter_mut().zip(high).enumerate() {
+        for at in 0..half {
+            // Each slice of the halves is as long as the plane, and has bits of its own in it.
+            let plane = half * HIGH / 4;
+            let (slice, bits) = match at.checked_div(plane) {
+                Some(slice) => (slice * HIGH, *packed.add(half + at % plane)),
+                None => (0, 0),
+            };
             let byte = *packed.add(at);
-            (*low, *high) = (byte & 15, byte >> 4);
+            let mask = (1 << HIGH) - 1;
+            stream[at] = byte & 15 | (bits >> slice & mask) << 4;
+            stream[half + at] = byte >> 4 | (bits >> (slice + 4) & mask) << 4;
         }
-        Self::add_products(sums, rows, 0..32 * 4 / Self::GROUP, stream.as_ptr());
+        let bytes = 16 * 4 / Self::GROUP;
+        Self::add_products(sums, rows, halves.start * bytes..halves.end * bytes, stream.as_ptr());
     }
 }
 
@@ -86,21 +97,11 @@ pub(crate) trait LaneDot: Copy {
     type A: Copy;
     /// Consecutive k that one step covers.
     const GROUP: usize;
-    /// As [`Dot::NIBBLE_ROWS`].
-    const NIBBLE_ROWS: usize = 0;
+    /// As [`Dot::WIDENED_ROWS`].
+    const WIDENED_ROWS: usize = 0;
 
     /// `LANES * GROUP` weights, lane by lane.
     unsafe fn weights(p: *const u8) -> Self::W;
-    /// As many weights from the low nibbles of the bytes at `p`, and as many from the high ones: 0 to 15, nothing added.
-    #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> [Self::W; 2] {
-        let mut halves = [[0_u8; 64]; 2];
-        for i in 0..Self::V::LANES * Self::GROUP {
-            let byte = *p.add(i);
-            (halves[0][i], halves[1][i]) = (byte & 15, byte >> 4);
-        }
-        [Self::weights(halves[0].as_ptr()), Self::weights(halves[1].as_ptr())]
-    }
     /// `GROUP` activations, four bytes, for every lane.
     unsafe fn activations(p: *const u8) -> Self::A;
     /// Adds the products of every lane to `sum`.
@@ -110,7 +111,7 @@ pub(crate) trait LaneDot: Copy {
 impl<D: LaneDot> Dot for D {
     type V = D::V;
     const GROUP: usize = D::GROUP;
-    const NIBBLE_ROWS: usize = D::NIBBLE_ROWS;
+    const WIDENED_ROWS: usize = D::WIDENED_ROWS;
 
     #[inline(always)]
     unsafe fn add_products<const R: usize>(
@@ -134,25 +135,82 @@ impl<D: LaneDot> Dot for D {
     }
 
     #[inline(always)]
-    unsafe fn add_nibble_products<const R: usize>(
+    unsafe fn add_widened_products<const HIGH: usize, const R: usize>(
         sums: &mut [[<D::V as Simd>::I; 2]; R],
         rows: &[*const u8; R],
+        halves: Range<usize>,
         packed: *const u8,
     ) {
-        let step = D::V::LANES * D::GROUP;
-        let half = 16 / D::GROUP;
-        for group in 0..half {
-            let packed = packed.add(2 * group * step);
-            let (first, second) = (D::nibbles(packed), D::nibbles(packed.add(step)));
-            for h in 0..2 {
-                for r in 0..R {
-                    let a = D::activations(rows[r].add(4 * (group + h * half)));
-                    sums[r][0] = D::dot(sums[r][0], first[h], a);
-                    sums[r][1] = D::dot(sums[r][1], second[h], a);
-                }
+        const { assert!(D::GROUP == 4 || D::WIDENED_ROWS == 0, "a lane is four bytes") };
+        add_group::<D, HIGH, 0, R>(sums, rows, halves.clone(), packed);
+        add_group::<D, HIGH, 1, R>(sums, rows, halves.clone(), packed);
+        add_group::<D, HIGH, 2, R>(sums, rows, halves.clone(), packed);
+        add_group::<D, HIGH, 3, R>(sums, rows, halves, packed);
+    }
+}
+
+/// Widens and multiplies group G of four k, and the one 16 k further on.
+#[inline(always)]
+unsafe fn add_group<D: LaneDot, const HIGH: usize, const G: usize, const R: usize>(
+    sums: &mut [[<D::V as Simd>::I; 2]; R],
+    rows: &[*const u8; R],
+    halves: Range<usize>,
+    packed: *const u8,
+) {
+    // How far the high bits of this group stand from where those of the first do.
+    let step = if HIGH == 2 { G / 2 * 2 } else { G };
+    for half in halves {
+        let mut quants = [D::V::splat_i(0); 2];
+        for (column, quants) in quants.iter_mut().enumerate() {
+            let low = vector::<D::V>(packed, 2 * G + column);
+            let low = if half == 0 { low } else { D::V::shift_right::<4>(low) };
+            *quants = D::V::and(low, bytes::<D::V>(15));
+            if HIGH > 0 {
+                // Shifts move whole lanes: what crosses a byte is masked away.
+                let bits = vector::<D::V>(packed, 8 + (2 * G + column) % (2 * HIGH));
+                let bits = match (half, step) {
+                    (0, 0) => D::V::shift_left::<4>(bits),
+                    (0, 1) => D::V::shift_left::<3>(bits),
+                    (0, 2) => D::V::shift_left::<2>(bits),
+                    (0, _) => D::V::shift_left::<1>(bits),
+                    (_, 0) => bits,
+                    (_, 1) => D::V::shift_right::<1>(bits),
+                    (_, 2) => D::V::shift_right::<2>(bits),
+                    (_, _) => D::V::shift_right::<3>(bits),
+                };
+                *quants = D::V::or(
+                    *quants,
+                    D::V::and(bits, bytes::<D::V>(if HIGH == 2 { 0x30 } else { 0x10 })),
+                );
             }
         }
+        let (first, second) = (in_registers::<D>(quants[0]), in_registers::<D>(quants[1]));
+        for r in 0..R {
+            let a = D::activations(rows[r].add(4 * (G + 4 * half)));
+            sums[r][0] = D::dot(sums[r][0], first, a);
+            sums[r][1] = D::dot(sums[r][1], second, a);
+        }
     }
+}
+
+/// Vector `number` of what is packed.
+#[inline(always)]
+unsafe fn vector<S: Simd>(packed: *const u8, number: usize) -> S::I {
+    S::load_i(packed.cast::<i32>().add(number * S::LANES))
+}
+
+/// The same byte everywhere.
+#[inline(always)]
+unsafe fn bytes<S: Simd>(byte: u8) -> S::I {
+    S::splat_i(i32::from_ne_bytes([byte; 4]))
+}
+
+/// A vector of bytes as weights: memory that no machine code touches, since what is written is read at once.
+#[inline(always)]
+unsafe fn in_registers<D: LaneDot>(bytes: <D::V as Simd>::I) -> D::W {
+    let mut memory = [0_u8; 64];
+    D::V::store_i(memory.as_mut_ptr().cast(), bytes);
+    D::weights(memory.as_ptr())
 }
 
 /// Plain Rust over the layout of VPDPBUSD.
@@ -164,7 +222,7 @@ impl LaneDot for PortableDot {
     type W = [[u8; 4]; 8];
     type A = [i8; 4];
     const GROUP: usize = 4;
-    const NIBBLE_ROWS: usize = 3;
+    const WIDENED_ROWS: usize = 3;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> Self::W {
@@ -196,19 +254,11 @@ impl LaneDot for Quad512 {
     type W = __m512i;
     type A = __m512i;
     const GROUP: usize = 4;
-    const NIBBLE_ROWS: usize = 12;
+    const WIDENED_ROWS: usize = 12;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> __m512i {
         _mm512_loadu_si512(p.cast())
-    }
-    #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> [__m512i; 2] {
-        let (both, nibble) = (_mm512_loadu_si512(p.cast()), _mm512_set1_epi8(15));
-        [
-            _mm512_and_si512(both, nibble),
-            _mm512_and_si512(_mm512_srli_epi16::<4>(both), nibble),
-        ]
     }
     #[inline(always)]
     unsafe fn activations(p: *const u8) -> __m512i {
@@ -232,19 +282,11 @@ impl LaneDot for Quad256 {
     type A = __m256i;
     const GROUP: usize = 4;
     // Sixteen registers hold the sums of four rows and nothing else.
-    const NIBBLE_ROWS: usize = 3;
+    const WIDENED_ROWS: usize = 3;
 
     #[inline(always)]
     unsafe fn weights(p: *const u8) -> __m256i {
         _mm256_loadu_si256(p.cast())
-    }
-    #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> [__m256i; 2] {
-        let (both, nibble) = (_mm256_loadu_si256(p.cast()), _mm256_set1_epi8(15));
-        [
-            _mm256_and_si256(both, nibble),
-            _mm256_and_si256(_mm256_srli_epi16::<4>(both), nibble),
-        ]
     }
     #[inline(always)]
     unsafe fn activations(p: *const u8) -> __m256i {

@@ -310,14 +310,14 @@ fn a_head_leaves_the_rest_of_memory_alone() {
     }
 }
 
-/// A way to multiply that has none for nibbles.
+/// A way to multiply whole bytes alone.
 #[derive(Clone, Copy)]
 struct WholeBytes;
 
 impl Dot for WholeBytes {
     type V = Lanes8;
     const GROUP: usize = <PortableDot as Dot>::GROUP;
-    const NIBBLE_ROWS: usize = 0;
+    const WIDENED_ROWS: usize = 0;
 
     unsafe fn add_products<const R: usize>(
         sums: &mut [[[i32; 8]; 2]; R],
@@ -329,18 +329,26 @@ impl Dot for WholeBytes {
     }
 }
 
-#[test]
-fn nibbles_that_are_written_out_as_bytes_give_the_same_sums() {
-    let packed: [u8; 16 * 2 * 8] = std::array::from_fn(|at| (at * 37 + 11) as u8);
+fn widened_quants_are_those_that_are_written_out_as_bytes<const HIGH: usize>() {
+    let packed: [u8; 24 * 2 * 8] = std::array::from_fn(|at| (at * 37 + at / 7) as u8);
     let rows: [[u8; 32]; 2] = std::array::from_fn(|row| std::array::from_fn(|at| (at * 29 + row * 7) as u8));
     let rows = rows.each_ref().map(|row| row.as_ptr());
-    let mut expected = [[[3; 8], [-5; 8]]; 2];
-    let mut found = expected;
-    // SAFETY: each row has a block of 32 activations, and there are nibbles for as many k of two vectors of columns.
-    unsafe {
-        PortableDot::add_nibble_products(&mut expected, &rows, packed.as_ptr());
-        WholeBytes::add_nibble_products(&mut found, &rows, packed.as_ptr());
+    for halves in [0..2, 0..1, 1..2] {
+        let mut expected = [[[3; 8], [-5; 8]]; 2];
+        let mut found = expected;
+        // SAFETY: each row has a block of 32 activations, and there are bits for as many k of two vectors of columns.
+        unsafe {
+            WholeBytes::add_widened_products::<HIGH, 2>(&mut expected, &rows, halves.clone(), packed.as_ptr());
+            PortableDot::add_widened_products::<HIGH, 2>(&mut found, &rows, halves, packed.as_ptr());
+        }
+        assert_eq!(found, expected, "{HIGH} high bits");
+        assert!(found[0] != found[1] && found[0][0] != [3; 8], "something was added");
     }
-    assert_eq!(found, expected);
-    assert!(found[0] != found[1] && found[0][0] != [3; 8], "something was added");
+}
+
+#[test]
+fn quants_widened_in_registers_are_those_that_are_written_out_as_bytes() {
+    widened_quants_are_those_that_are_written_out_as_bytes::<0>();
+    widened_quants_are_those_that_are_written_out_as_bytes::<1>();
+    widened_quants_are_those_that_are_written_out_as_bytes::<2>();
 }

@@ -100,7 +100,7 @@ const MOST_ROW_PAIRS: usize = 3;
 impl Dot for MatrixNeon {
     type V = V128x2;
     const GROUP: usize = 4;
-    const NIBBLE_ROWS: usize = 0;
+    const WIDENED_ROWS: usize = 0;
 
     #[inline(always)]
     unsafe fn add_products<const R: usize>(
