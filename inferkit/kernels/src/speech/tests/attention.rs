@@ -36,6 +36,7 @@ fn every_query_sees_every_key() {
             let row = heads * width;
             let q = Guarded::new(&random.floats(queries * row));
             let (k, v) = (random.floats(keys * row), random.floats(keys * row));
+            let (k, v) = (Guarded::new(&k), Guarded::new(&v));
             let views = [&k, &v].map(|x| Rows::strided(x, keys, row, row));
             for (element, tolerance) in [(CacheElement::F32, 3e-6), (CacheElement::Bf16, 0.03)] {
                 let packed = KeyValues::pack(&Pool::new(2), isa, element, heads, views);
@@ -61,6 +62,46 @@ fn every_query_sees_every_key() {
 }
 
 #[test]
+fn a_query_that_is_no_number_spoils_itself_and_a_value_its_column() {
+    let (queries, keys, heads, width) = (50, 70, 2, 24);
+    let row = heads * width;
+    let mut random = Random::new(98);
+    let (q, k, v) = (
+        random.floats(queries * row),
+        random.floats(keys * row),
+        random.floats(keys * row),
+    );
+    for (isa, element) in Isa::available().flat_map(|isa| [(isa, CacheElement::F32), (isa, CacheElement::Bf16)]) {
+        let run = |q: &[f32], v: &[f32]| {
+            let pair = [Rows::new(&k, row), Rows::new(v, row)];
+            let packed = KeyValues::pack(&Pool::new(1), isa, element, heads, pair);
+            let mut out = vec![0.0; q.len()];
+            packed.attend(&Pool::new(2), Rows::new(q, row), 0.2, RowsMut::new(&mut out, row));
+            out
+        };
+        let clean = run(&q, &v);
+        let check = |what: &str, found: &[f32], spoiled: &dyn Fn(usize, usize) -> bool| {
+            for (i, (found, clean)) in found.iter().zip(&clean).enumerate() {
+                let right = if spoiled(i / row, i % row) {
+                    found.is_nan()
+                } else {
+                    same_bits(&[*found], &[*clean])
+                };
+                assert!(right, "{} {element:?}, {what}: value {i} is {found}", isa.tier());
+            }
+        };
+        // One value of a query's second head, and one of a key's first.
+        let (mut query, mut value) = (q.clone(), v.clone());
+        query[17 * row + width + 3] = f32::NAN;
+        value[69 * row + 5] = f32::NAN;
+        check("query", &run(&query, &v), &|query, column| {
+            query == 17 && column >= width
+        });
+        check("value", &run(&q, &value), &|_, column| column == 5);
+    }
+}
+
+#[test]
 fn a_query_among_many_is_what_it_is_alone() {
     let (queries, keys, heads, width) = (101, 600, 2, 64);
     let mut random = Random::new(96);
@@ -81,7 +122,13 @@ fn a_query_among_many_is_what_it_is_alone() {
             out
         };
         let together = run(1, &q);
-        assert!(same_bits(&run(3, &q), &together), "{}", isa.tier());
+        for threads in [2, 3, 8] {
+            assert!(
+                same_bits(&run(threads, &q), &together),
+                "{}, {threads} threads",
+                isa.tier()
+            );
+        }
         for query in [0, 47, 100] {
             let place = query * row..(query + 1) * row;
             assert!(
