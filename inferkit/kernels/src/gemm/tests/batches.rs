@@ -49,7 +49,7 @@ fn gated_rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
     let pools = [1, 2, 3, 8].map(Pool::new);
     for isa in Isa::available() {
         for format in KINDS {
-            let (k, n) = (if format.block().0 == 1 { 65 } else { 512 }, cut(70, 19));
+            let (k, n) = (if format.block().0 == 1 { 65 } else { cut(512, 256) }, cut(70, 19));
             let pair = [20, 22].map(|seed| pack(isa, format, [n, k], seed));
             let most = cut(128, 5);
             let a = Random::new(21).floats(most * k);
@@ -62,7 +62,7 @@ fn gated_rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
                     out
                 };
                 let single: Vec<f32> = a.chunks(k).flat_map(|row| gated(&pools[0], row)).collect();
-                for (number, m) in (1..=cut(40, 3)).chain([most; 4]).enumerate() {
+                for (number, m) in (1..=cut(40, 3)).chain([most; cut(4, 1)]).enumerate() {
                     let pool = &pools[number % pools.len()];
                     let found = gated(pool, &a[..m * k]);
                     let what = format!("{} {format:?} {precision:?}: {m} rows", isa.tier());

@@ -93,6 +93,24 @@ fn a_pair_with_a_number_that_is_none_is_turned_into_two() {
     }
 }
 
+#[test]
+fn every_activation_keeps_a_number_that_is_none() {
+    for isa in Isa::available() {
+        for activation in [
+            Activation::Identity,
+            Activation::Relu,
+            Activation::LeakyRelu,
+            Activation::Silu,
+            Activation::Gelu,
+            Activation::GeluTanh,
+        ] {
+            let mut x = [f32::NAN; WIDTH];
+            activate(&Pool::new(1), isa, activation, RowsMut::new(&mut x, WIDTH));
+            assert!(x.iter().all(|x| x.is_nan()), "{} {activation:?}: {x:?}", isa.tier());
+        }
+    }
+}
+
 /// What PyTorch 2.9.1 gives in f32 for the same values (`torch.nn.functional.gelu`, both forms, of a vector).
 #[test]
 fn gelu_at_the_ends_of_f32_is_what_pytorch_gives() {
