@@ -142,7 +142,7 @@ mod tests {
         }
         let packed = KeyValues::pack(&pool, Isa::best(), CacheElement::Bf16, 1, [keys, keys]);
         check("plain", || {
-            packed.attend(&pool, queries, 0.1, RowsMut::new(&mut out, width))
+            packed.attend(&pool, queries, 0.1, RowsMut::new(&mut out, width));
         });
     }
 
@@ -163,7 +163,7 @@ mod tests {
             activation: Activation::Relu,
         };
         check("maps", || {
-            conv.apply(&pool, Precision::F32, maps, Residual::None, &mut out)
+            conv.apply(&pool, Precision::F32, maps, Residual::None, &mut out);
         });
         let conv = WinogradConv2d::pack(&pool, isa, 16, &weight, &[0.0; 16]).unwrap();
         check("Winograd", || conv.apply(&pool, maps, Finish::default(), &mut out));
