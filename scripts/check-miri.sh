@@ -3,7 +3,7 @@
 # sanitizer see: reads of memory that was never written, references that alias, races between threads.
 #
 # Miri knows next to no vector instructions and no assembly, so that it takes the portable tier; kernels for tile registers run
-# with the model of those. Long tests are cut short (`cfg(miri)`), the longest are left out here or ignored where they stand.
+# with the model of those. Long tests are cut short (`testing::cut`), the longest are left out here or ignored where they stand.
 #
 # It is a component of nightly toolchains: rustup component add --toolchain nightly miri rust-src
 set -euo pipefail
@@ -21,9 +21,4 @@ fi
 # Without isolation the tests see INFERKIT_KERNELS and what Linux says about processors.
 export INFERKIT_KERNELS=portable
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
-"${cargo[@]}" miri test --locked -p inferkit-kernels --lib -- \
-    --skip attention::tests::attention_is_its_definition \
-    --skip attention::tests::a_query_alone_is_the_query_in_a_chunk \
-    --skip attention::tests::sequences_of_a_batch \
-    --skip speech::
-"${cargo[@]}" miri test --locked -p inferkit-kernels --lib -- speech::tests::a_convolution_is_the_sum_over_its_taps
+"${cargo[@]}" miri test --locked -p inferkit-kernels --lib -- --skip attention::tests::a_query_alone_is_the_query_in_a_chunk

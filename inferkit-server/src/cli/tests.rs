@@ -1,3 +1,5 @@
+use std::process::Command;
+
 use clap::CommandFactory;
 
 use super::*;
@@ -81,4 +83,59 @@ fn the_hubs_token_and_the_models_are_told_without_a_server() {
         ExitCode::from(1),
         "not in this version"
     );
+}
+
+/// Set in the process that is started.
+const CHILD: &str = "INFERKIT_TEST_OF_INSTRUCTIONS";
+
+/// What `doctor` says in a process of its own, where the variable names these instructions.
+///
+/// The variable is read once a process, hence the test starts itself again.
+fn doctor_with(kernels: &str) -> String {
+    let name = "cli::tests::instructions_that_are_not_there_are_refused_with_the_choices";
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--test-threads", "1"])
+        .env(CHILD, "1")
+        .env("INFERKIT_KERNELS", kernels)
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr)
+}
+
+#[test]
+fn instructions_that_are_not_there_are_refused_with_the_choices() {
+    if std::env::var_os(CHILD).is_some() {
+        let folder = tempfile::tempdir().unwrap();
+        code(&["doctor", "--models-dir", folder.path().to_str().unwrap()]);
+        return;
+    }
+    let text = doctor_with("Portable");
+    let kernels = text.lines().find(|line| line.contains(" kernels "));
+    assert!(
+        kernels.is_some_and(|line| line.starts_with("ok ") && line.contains(" portable ")),
+        "{text}"
+    );
+    // Of another kind of processor, and of none.
+    let other = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
+    for (kernels, reasons) in [
+        (
+            "avx1024",
+            [
+                "INFERKIT_KERNELS names the kernel tier \"avx1024\"",
+                "does not exist: choose one of portable",
+            ],
+        ),
+        (
+            other,
+            [
+                "this processor cannot run the kernel tier",
+                "unset INFERKIT_KERNELS or choose one of portable",
+            ],
+        ),
+    ] {
+        let text = doctor_with(kernels);
+        assert!(reasons.iter().all(|reason| text.contains(reason)), "{text}");
+        let blocking = text.lines().find(|line| line.starts_with("error: missing: "));
+        assert!(blocking.is_some_and(|line| line.contains("kernels")), "{text}");
+    }
 }

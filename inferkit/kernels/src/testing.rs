@@ -1,8 +1,11 @@
-//! What the tests of several kernels share: numbers, GGUF blocks and their meaning written out once more, guard pages.
+//! What the tests of several kernels share: numbers, GGUF blocks and their meaning written out once more, guard pages,
+//! counted memory.
 
+mod allocations;
 mod dequantize;
 mod guard;
 
+pub(crate) use allocations::taken_by;
 pub(crate) use dequantize::dequantize;
 pub(crate) use guard::{Guarded, Unaligned};
 

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use inferkit_kernels::Isa;
+use inferkit_kernels::IsaError;
+
 use crate::doctor::Dependency;
 use crate::doctor::DependencyKind;
 use crate::doctor::DependencyStatus;
@@ -78,6 +81,7 @@ pub fn inspect(options: &InspectOptions) -> Vec<Dependency> {
     found.push(driver(&gpu, cuda));
     found.extend(cuda_libraries(&options.library_path, cuda));
     found.extend(processor());
+    found.push(kernels(Isa::from_env()));
     found.push(models_directory(&options.models_dir));
     found.push(free_room(&options.models_dir));
     found.push(tls_roots(options.tls_roots.as_deref(), options.offline));
@@ -201,7 +205,7 @@ fn processor() -> Vec<Dependency> {
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn instruction((name, there): (&str, bool)) -> Dependency {
     let (status, hint) = if there {
-        (DependencyStatus::Ok, "the processor has it and it is used")
+        (DependencyStatus::Ok, "the processor has it")
     } else {
         (
             DependencyStatus::Missing,
@@ -209,6 +213,19 @@ fn instruction((name, there): (&str, bool)) -> Dependency {
         )
     };
     Dependency::new(&format!("cpu-{name}"), DependencyKind::NativeLibrary, false).found(status, None, hint)
+}
+
+/// What models on the processor are computed with; wrong only where the variable that names it is.
+fn kernels(isa: Result<Isa, IsaError>) -> Dependency {
+    let kernels = Dependency::new("kernels", DependencyKind::NativeLibrary, true);
+    let kernels = kernels.wanting("instructions that the processor has");
+    match isa {
+        Ok(isa) => {
+            let hint = "models on the processor are computed with these instructions";
+            kernels.found(DependencyStatus::Ok, Some(isa.tier().to_string()), hint)
+        }
+        Err(error) => kernels.found(DependencyStatus::WrongVersion, None, &error.to_string()),
+    }
 }
 
 fn models_directory(folder: &Path) -> Dependency {

@@ -21,6 +21,7 @@ mod metal;
 use std::sync::Arc;
 
 use candle_core::DType;
+use inferkit_kernels::IsaError;
 use inferkit_kernels::Pool;
 
 use crate::error::Error;
@@ -125,10 +126,7 @@ impl Device {
         if !self.candle.is_cpu() {
             return Ok(Self { threads, ..self });
         }
-        let kernels = Kernels::on(&threads).map_err(|error| {
-            let message = format!("the processor cannot be used as asked: {error}");
-            Error::invalid(RequestFault::UnsupportedValue, "device", message)
-        })?;
+        let kernels = Kernels::on(&threads).map_err(|error| without_instructions(&error))?;
         Ok(Self {
             kernels: Some(kernels),
             threads,
@@ -231,10 +229,29 @@ impl Device {
     }
 }
 
+/// The variable names instructions that are not there.
+fn without_instructions(error: &IsaError) -> Error {
+    let message = format!("the processor cannot be used as asked: {error}");
+    Error::invalid(RequestFault::UnsupportedValue, "device", message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::Encoding;
+    use inferkit_kernels::Isa;
+
+    #[test]
+    fn instructions_that_are_not_there_are_refused_with_the_variable_and_the_choices() {
+        let error = without_instructions(&Isa::named("avx1024").unwrap_err());
+        assert!(matches!(error, Error::InvalidRequest { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.contains("INFERKIT_KERNELS names the kernel tier \"avx1024\"")
+                && text.contains("choose one of portable"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn the_processor_is_always_there_and_auto_says_why_it_chose() {

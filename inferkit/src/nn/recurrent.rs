@@ -25,6 +25,7 @@ use inferkit_kernels::speech::LstmState;
 use super::Device;
 use super::kernels::Kernels;
 use super::kernels::with_rows;
+use super::spare;
 
 /// The weights of one direction of a layer; rows by gate: input, forget, cell, output.
 #[derive(Debug, Clone)]
@@ -112,11 +113,12 @@ impl Bilstm {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match &self.form {
             Form::Packed(layers, kernels) => {
-                let mut x = x.clone();
-                for layer in layers.iter() {
-                    x = packed_layer(layer, kernels, &x, self.hidden)?;
-                }
-                Ok(x)
+                let answer = |layer: &Vec<PackedDirection>, x: &Tensor| packed_layer(layer, kernels, x, self.hidden);
+                let mut layers = layers.iter();
+                let Some(first) = layers.next() else {
+                    return Ok(x.clone());
+                };
+                layers.try_fold(answer(first, x)?, |x, layer| spare::consume(x, |x| answer(layer, x)))
             }
             Form::Tensors(layers) => {
                 let mut x = x.clone();
@@ -177,10 +179,11 @@ impl PackedDirection {
         })
     }
 
-    /// `x`, `[t, n, in]`, to `[t, n, h]`.
+    /// `x`, `[n, t, in]`, to `[t, n, h]`.
     fn run(&self, kernels: &Kernels, x: &[f32], sequences: usize, direction: Direction) -> Vec<f32> {
-        let (rows, hidden) = (Rows::new(x, self.input.k()), self.recurrent.hidden());
-        let mut projected = vec![0.0; rows.rows() * 4 * hidden];
+        let turned = by_time(x, sequences, self.input.k());
+        let (rows, hidden) = (Rows::new(&turned, self.input.k()), self.recurrent.hidden());
+        let mut projected = spare::floats(rows.rows() * 4 * hidden);
         let product = Product::new(&self.input, RowsMut::new(&mut projected, 4 * hidden))
             .with_epilogue(Epilogue::default().with_bias(&self.bias));
         gemm(kernels.pool(), rows, Precision::F32, &mut [product]);
@@ -188,6 +191,9 @@ impl PackedDirection {
         let mut state = LstmState::new(sequences, hidden);
         self.recurrent
             .run(&mut projected, &mut state, direction, &mut out, hidden);
+        // What a thread of the pool keeps serves its next unit; the answer is looked at by another thread, and goes with it.
+        spare::keep(turned);
+        spare::keep(projected);
         out
     }
 }
@@ -202,7 +208,7 @@ fn packed_layer(layer: &[PackedDirection], kernels: &Kernels, x: &Tensor, hidden
     if layer.first().is_none_or(|direction| direction.input.k() != width) {
         candle_core::bail!("{:?} does not fit an LSTM", x.dims());
     }
-    let mut out = vec![0.0; batch * steps * out_width];
+    let mut out = spare::floats(batch * steps * out_width);
     with_rows(x, |rows| {
         let groups: Vec<&[f32]> = rows.values().chunks(SEQUENCES * steps * width).collect();
         let answers: Vec<Mutex<Vec<f32>>> = (0..groups.len() * layer.len()).map(|_| Mutex::default()).collect();
@@ -210,7 +216,7 @@ fn packed_layer(layer: &[PackedDirection], kernels: &Kernels, x: &Tensor, hidden
             let (group, side) = (groups[unit / layer.len()], unit % layer.len());
             let sequences = group.len() / (steps * width);
             let direction = [Direction::Forward, Direction::Backward][side];
-            let answer = layer[side].run(kernels, &by_time(group, sequences, width), sequences, direction);
+            let answer = layer[side].run(kernels, group, sequences, direction);
             *answers[unit].lock().unwrap_or_else(PoisonError::into_inner) = answer;
         });
         for (unit, answer) in answers.into_iter().enumerate() {
@@ -231,11 +237,10 @@ fn packed_layer(layer: &[PackedDirection], kernels: &Kernels, x: &Tensor, hidden
 /// `[n, t, c]` to `[t, n, c]`.
 fn by_time(x: &[f32], sequences: usize, width: usize) -> Vec<f32> {
     let steps = x.len() / (sequences * width);
-    let mut turned = Vec::with_capacity(x.len());
-    for step in 0..steps {
-        for sequence in 0..sequences {
-            turned.extend_from_slice(&x[(sequence * steps + step) * width..][..width]);
-        }
+    let mut turned = spare::floats(x.len());
+    for (number, target) in turned.chunks_exact_mut(width).enumerate() {
+        let (step, sequence) = (number / sequences, number % sequences);
+        target.copy_from_slice(&x[(sequence * steps + step) * width..][..width]);
     }
     turned
 }
@@ -312,6 +317,35 @@ mod tests {
         assert_eq!(found.dims(), [14, 6, 10]);
         let difference = (found - expected).unwrap().abs().unwrap().max_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference:?}");
+    }
+
+    #[test]
+    fn numbers_left_over_from_earlier_use_do_not_show() {
+        let layers = [
+            vec![weights(3, 5, 1), weights(3, 5, 4)],
+            vec![weights(10, 5, 7), weights(10, 5, 9)],
+        ];
+        let x = numbers((14 * 6, 3), 3).reshape((14, 6, 3)).unwrap();
+        let lstm = Bilstm::new(&Device::open(DevicePreference::Cpu).unwrap(), &layers).unwrap();
+        let answer = |x: &Tensor| lstm.forward(x).unwrap().flatten_all().unwrap().to_vec1::<f32>();
+        let expected = answer(&x).unwrap();
+        // The sizes of everything that a layer takes.
+        for size in [
+            14 * 6 * 10,
+            12 * 6 * 20,
+            12 * 6 * 3,
+            12 * 6 * 10,
+            2 * 6 * 20,
+            2 * 6 * 10,
+        ] {
+            spare::keep(vec![f32::NAN; size]);
+        }
+        assert_eq!(answer(&x).unwrap(), expected);
+        assert_eq!(
+            answer(&x).unwrap(),
+            expected,
+            "once more, with what it gave back itself"
+        );
     }
 
     #[test]

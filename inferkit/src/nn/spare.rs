@@ -62,7 +62,8 @@ pub(crate) fn consume(x: Tensor, layer: impl FnOnce(&Tensor) -> Result<Tensor>) 
     Ok(y)
 }
 
-fn keep(floats: Vec<f32>) {
+/// Keeps numbers that no tensor was made of for this thread's next layers.
+pub(super) fn keep(floats: Vec<f32>) {
     let mut spare = SPARE.take();
     if !floats.is_empty() {
         spare.push(floats);

@@ -104,6 +104,23 @@ fn unsafe_code_stands_in_one_file_of_the_library_and_nowhere_in_the_server() {
 }
 
 #[test]
+fn kernels_ask_the_processor_in_one_place_once() {
+    let asks = [
+        "is_x86_feature_detected",
+        "is_aarch64_feature_detected",
+        "__cpuid",
+        "__cpuid_count",
+    ];
+    let sources = production("inferkit/kernels");
+    let (asking, others): (Vec<_>, Vec<_>) = sources
+        .iter()
+        .partition(|source| source.path.starts_with("isa") || source.path.ends_with("isa.rs"));
+    assert!(asking.iter().any(|source| !rules::words(source, &asks).is_empty()));
+    let found: Vec<_> = others.iter().flat_map(|source| rules::words(source, &asks)).collect();
+    assert_none(&found, "take an `Isa`: asking in a loop costs more than a kernel");
+}
+
+#[test]
 fn nothing_outside_tests_may_panic_by_intent() {
     let found: Vec<_> = CRATES
         .iter()

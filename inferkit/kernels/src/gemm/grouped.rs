@@ -102,9 +102,10 @@ impl Routes {
         self.places.len().checked_div(self.per_row).unwrap_or(0)
     }
 
-    /// Adds up the outputs of the experts of each row: `out[row] += weight * pairs[place]`, in ascending order of experts.
+    /// Adds up the outputs of the experts of each row: `out[row]` is the sum of `weight * pairs[place]`, in ascending order of
+    /// experts.
     ///
-    /// * `pairs`: `[pairs, n]`, from [`gemm_grouped`]; `out`: `[m, n]`, which is added to
+    /// * `pairs`: `[pairs, n]`, from [`gemm_grouped`]; `out`: `[m, n]`
     ///
     /// # Panics
     /// When the shapes do not fit.
@@ -120,6 +121,7 @@ impl Routes {
         pool.run(self.rows(), |row| {
             // SAFETY: row `row` of the output is `n` values long and belongs to this unit.
             let out = unsafe { std::slice::from_raw_parts_mut(target.get().add(row * stride), n) };
+            out.fill(0.0);
             for &place in &self.places[row * self.per_row..][..self.per_row] {
                 let weight = self.weights[place as usize];
                 for (out, value) in out.iter_mut().zip(pairs.row(place as usize)) {

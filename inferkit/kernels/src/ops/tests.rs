@@ -1,3 +1,5 @@
+mod awkward;
+
 use super::{LayerNorm, RmsNorm, RopeTable, activate, add, sigmoid_mul, silu_mul, softmax};
 use crate::testing::{Guarded, Random, cut, same_bits};
 use crate::{Activation, Isa, Pool, Rows, RowsMut};

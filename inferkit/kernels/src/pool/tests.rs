@@ -1,3 +1,6 @@
+#[cfg(all(target_os = "linux", not(miri)))]
+mod quota;
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,5 @@
 mod attention;
+mod awkward;
 mod lstm;
 mod maps;
 

@@ -32,6 +32,35 @@ fn every_row_reads_back_as_the_format_defines_it() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "reads files of the repository")]
+fn blocks_of_every_quantized_format_mean_what_their_makers_reader_says() {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/kernels"));
+    for format in Format::ALL.into_iter().filter(|format| format.block().0 > 1) {
+        let read = |kind: &str| std::fs::read(folder.join(format!("{format}.{kind}"))).unwrap();
+        let (blocks, values) = (read("blocks"), read("f32"));
+        let values: Vec<f32> = values
+            .chunks_exact(4)
+            .map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]]))
+            .collect();
+        assert_eq!(
+            values.len() / format.block().0,
+            blocks.len() / format.block().1,
+            "{format}"
+        );
+        assert!(
+            same_bits(&dequantize(format, &blocks), &values),
+            "{format}: the tests' own reader"
+        );
+        for isa in Isa::available() {
+            let packed = pack(isa, format, [1, values.len()], &blocks).unwrap();
+            let mut row = vec![f32::NAN; values.len()];
+            packed.read_row(0, &mut row);
+            assert!(same_bits(&row, &values), "{} {format}", isa.tier());
+        }
+    }
+}
+
+#[test]
 fn the_packed_copy_takes_the_bits_that_the_table_says() {
     let bits = |format: Format| match format {
         Format::F32 => 32.0,

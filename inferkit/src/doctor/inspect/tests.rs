@@ -42,6 +42,18 @@ fn a_missing_driver_blocks_only_a_build_that_needs_it() {
 }
 
 #[test]
+fn instructions_that_the_processor_lacks_block_and_the_choices_are_named() {
+    let fine = kernels(Ok(Isa::portable()));
+    assert_eq!((fine.is_blocking(), fine.version.as_deref()), (false, Some("portable")));
+    let wrong = kernels(Isa::named("avx1024"));
+    assert!(wrong.is_blocking(), "{wrong:?}");
+    assert!(
+        wrong.hint.starts_with("INFERKIT_KERNELS names") && wrong.hint.contains("choose one of portable"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn an_old_driver_is_of_the_wrong_version() {
     let old = driver(&gpus(Some("11.8")), true);
     assert_eq!(old.status, DependencyStatus::WrongVersion);

@@ -18,6 +18,7 @@ use crate::nn::Mlp;
 use crate::nn::kernels::Kernels;
 use crate::nn::kernels::make_rows;
 use crate::nn::kernels::with_rows;
+use crate::nn::spare;
 
 /// The matrices of all experts.
 #[derive(Debug)]
@@ -61,9 +62,9 @@ impl PackedExperts {
             Ok(Routes::top_k(logits, routing.per_token, renormalize))
         })?;
         let width = self.gates.first().map_or(d, PackedWeight::n);
-        let mut inner = vec![0.0; routes.pairs() * width];
-        let mut answers = vec![0.0; routes.pairs() * d];
-        with_rows(x, |rows| {
+        let mut inner = spare::floats(routes.pairs() * width);
+        let mut answers = spare::floats(routes.pairs() * d);
+        let sum = with_rows(x, |rows| {
             let (pool, precision) = (self.kernels.pool(), self.kernels.precision());
             let experts = GatedExperts {
                 gate: &self.gates,
@@ -74,7 +75,10 @@ impl PackedExperts {
             let (inner, out) = (Rows::new(&inner, width), RowsMut::new(&mut answers, d));
             gemm_grouped(pool, inner, precision, &self.downs, &routes, out);
             make_rows(rows.rows(), d, |out| routes.combine(pool, Rows::new(&answers, d), out))
-        })
+        });
+        spare::keep(inner);
+        spare::keep(answers);
+        sum
     }
 }
 

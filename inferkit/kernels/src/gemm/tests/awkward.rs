@@ -123,15 +123,22 @@ fn q8_0(isa: Isa, rows: &[[i8; 32]]) -> PackedWeight {
     PackedWeight::pack(&Pool::new(1), isa, Format::Q8_0, [rows.len(), 32], &bytes).unwrap()
 }
 
+/// Copies of one row, as few and as many as have kernels of their own, must each give the sums `expected`.
+fn assert_rows(weight: &PackedWeight, row: &[f32], expected: &[f32]) {
+    for m in [1, 3, cut(40, 5)] {
+        let found = product(&Pool::new(1), &row.repeat(m), Precision::F32, weight);
+        assert_eq!(found, expected.repeat(m), "{}, {m} rows", weight.isa().tier());
+    }
+}
+
 #[test]
 fn extreme_quants_do_not_saturate() {
     // 2 * 255 * 127 exceeds 16 bits: a kernel on VPMADDUBSW would saturate. -128 occurs in files that others wrote.
     for isa in Isa::available() {
         let weight = q8_0(isa, &[[127; 32], [-127; 32], [-128; 32], [0; 32], [1; 32]]);
         for sign in [1.0_f32, -1.0] {
-            let found = product(&Pool::new(1), &[127.0 * sign; 32], Precision::F32, &weight);
             let expected = [127.0, -127.0, -128.0, 0.0, 1.0].map(|w| w * 127.0 * 32.0 * sign);
-            assert_eq!(found, expected, "{}", isa.tier());
+            assert_rows(&weight, &[127.0 * sign; 32], &expected);
         }
     }
 }
@@ -145,12 +152,7 @@ fn signed_and_unsigned_operands_are_not_swapped() {
         let mut a = [0.0; 32];
         a[5] = 127.0;
         a[6] = -127.0;
-        assert_eq!(
-            product(&Pool::new(1), &a, Precision::F32, &weight),
-            [-12_700.0],
-            "{}",
-            isa.tier()
-        );
+        assert_rows(&weight, &a, &[-12_700.0]);
     }
 }
 
@@ -170,12 +172,7 @@ fn activations_are_rounded_to_even() {
             let mut a = [0.0; 32];
             a[0] = 127.0;
             a[9] = x;
-            assert_eq!(
-                product(&Pool::new(1), &a, Precision::F32, &weight),
-                [127.0 + rounded],
-                "{} {x}",
-                isa.tier()
-            );
+            assert_rows(&weight, &a, &[127.0 + rounded]);
         }
     }
 }
@@ -247,6 +244,107 @@ fn extreme_scales_of_k_quants_are_exact() {
             block[192..208].fill(scale);
             block[208..].copy_from_slice(&half::f16::ONE.to_le_bytes());
             check_extreme(isa, Format::Q6K, &block);
+        }
+    }
+}
+
+/// A block whose quants are all one and whose minima are zero, with this scale.
+fn block_of_ones(format: Format, scale: half::f16) -> Vec<u8> {
+    let mut block = vec![0; format.block().1];
+    let (at, quants, one) = match format {
+        Format::Q8_0 => (0, 2..34, 0x01),
+        // A nibble of 9 or a fifth bit over a nibble of 1: eight or sixteen are taken away.
+        Format::Q4_0 => (0, 2..18, 0x99),
+        Format::Q5_0 => (0, 6..22, 0x11),
+        Format::Q4_1 => (0, 4..20, 0x11),
+        Format::Q5_1 => (0, 8..24, 0x11),
+        Format::Q4K => (0, 16..144, 0x11),
+        Format::Q5K => (0, 48..176, 0x11),
+        Format::Q6K => (208, 0..128, 0x11),
+        other => panic!("{other:?} has no scales"),
+    };
+    block[quants].fill(one);
+    match format {
+        Format::Q5_0 => block[2..6].fill(0xFF),
+        // The scales of all eight parts are one: four bytes of 6 bits, and four of 4 bits.
+        Format::Q4K | Format::Q5K => {
+            block[4..8].fill(1);
+            block[12..16].fill(1);
+        }
+        // High bits of two make 33 of a nibble of one; scales of one.
+        Format::Q6K => {
+            block[128..192].fill(0b1010_1010);
+            block[192..208].fill(1);
+        }
+        _ => {}
+    }
+    block[at..at + 2].copy_from_slice(&scale.to_le_bytes());
+    block
+}
+
+#[test]
+fn a_subnormal_scale_counts_though_denormals_are_zero() {
+    // The least and the greatest subnormal number of half precision, which are ordinary numbers in f32.
+    for (isa, bits) in Isa::available().flat_map(|isa| [(isa, 1), (isa, 0x3FF)]) {
+        let scale = half::f16::from_bits(bits);
+        for format in Format::ALL.into_iter().filter(|format| format.block().0 > 1) {
+            let block = block_of_ones(format, scale);
+            let k = format.block().0;
+            assert_eq!(dequantize(format, &block), vec![scale.to_f32(); k], "{format:?}");
+            let weight = PackedWeight::pack(&Pool::new(1), isa, format, [1, k], &block).unwrap();
+            assert_rows(&weight, &vec![127.0; k], &[scale.to_f32() * 127.0 * k as f32]);
+        }
+    }
+}
+
+#[test]
+fn groups_of_activations_keep_scales_of_their_own() {
+    // Each group of 32 has another magnitude, and each part of a block another scale and minimum: whoever takes a neighbour's is
+    // off by a factor, not by a rounding.
+    for (isa, format) in Isa::available().flat_map(|isa| Format::ALL.map(|format| (isa, format))) {
+        let k = 512;
+        let bytes = Random::new(41).weight(format, 19, k);
+        let weight = PackedWeight::pack(&Pool::new(1), isa, format, [19, k], &bytes).unwrap();
+        let values = dequantize(format, &bytes);
+        for group in (0..k / 32).step_by(cut(1, 5)) {
+            // Powers of two, so that the quants of activations are exact: 127 and then nothing but ones.
+            let mut a = vec![0.0; k];
+            for (number, values) in a.chunks_mut(32).enumerate() {
+                values.fill(2_f32.powi(-(number as i32) - 20));
+                values[0] *= 127.0;
+            }
+            a[group * 32..][..32].iter_mut().for_each(|x| *x *= 2_f32.powi(40));
+            let found = product(&Pool::new(1), &a, Precision::F32, &weight);
+            for (row, found) in values.chunks(k).zip(found) {
+                let terms = row.iter().zip(&a).map(|(w, a)| f64::from(*w) * f64::from(*a));
+                let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), x| (sum + x, size + x.abs()));
+                assert!(
+                    (f64::from(found) - sum).abs() <= 6e-6 * size + 1e-30,
+                    "{} {format:?}, group {group}: {found}, not {sum}",
+                    isa.tier()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_nan_stays_one_in_bfloat16() {
+    // Cut or rounded by addition, the first would be infinity and the second zero.
+    let nans = [0x7F80_0001, 0x7FFF_FFFF, 0xFF80_0001, 0xFFFF_FFFF].map(f32::from_bits);
+    for isa in Isa::available() {
+        let ones = Random::new(42).weight(Format::Bf16, 19, 70);
+        let weight = PackedWeight::pack(&Pool::new(1), isa, Format::Bf16, [19, 70], &ones).unwrap();
+        for (nan, at) in nans.into_iter().flat_map(|nan| [(nan, 0), (nan, 69)]) {
+            let mut a = [1.0; 70];
+            a[at] = nan;
+            let found = product(&Pool::new(1), &a, Precision::Bf16, &weight);
+            assert!(found.iter().all(|x| x.is_nan()), "{}: {found:?}", isa.tier());
+            let bytes: Vec<u8> = a.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let packed = PackedWeight::pack(&Pool::new(1), isa, Format::F32AsBf16, [1, 70], &bytes).unwrap();
+            let mut row = [0.0; 70];
+            packed.read_row(0, &mut row);
+            assert!(row[at].is_nan() && row[35] == 1.0, "{}: {row:?}", isa.tier());
         }
     }
 }

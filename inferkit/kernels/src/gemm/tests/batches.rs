@@ -1,8 +1,9 @@
 //! The determinism contract: rows of a batch are the single rows, bit for bit, for any m and any number of threads.
 
-use super::{KINDS, Precision, pack, product};
+use super::{KINDS, Precision, pack, precisions, product};
+use crate::gemm::{Activation, gemm_gated};
 use crate::testing::{Random, cut, same_bits};
-use crate::{Format, Isa, Pool};
+use crate::{Format, Isa, Pool, Rows, RowsMut};
 
 #[test]
 fn rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
@@ -37,6 +38,39 @@ fn rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
                 for pool in &pools {
                     check(most, pool);
                     check(1, pool);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gated_rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
+    let pools = [1, 2, 3, 8].map(Pool::new);
+    for isa in Isa::available() {
+        for format in KINDS {
+            let (k, n) = (if format.block().0 == 1 { 65 } else { cut(512, 256) }, cut(70, 19));
+            let pair = [20, 22].map(|seed| pack(isa, format, [n, k], seed));
+            let most = cut(128, 5);
+            let a = Random::new(21).floats(most * k);
+            for &precision in precisions(format) {
+                let gated = |pool: &Pool, a: &[f32]| {
+                    let (rows, [gate, up]) = (Rows::new(a, k), &pair);
+                    let mut out = vec![f32::NAN; rows.rows() * n];
+                    let target = RowsMut::new(&mut out, n);
+                    gemm_gated(pool, rows, precision, [gate, up], Activation::Silu, target);
+                    out
+                };
+                let single: Vec<f32> = a.chunks(k).flat_map(|row| gated(&pools[0], row)).collect();
+                for (number, m) in (1..=cut(40, 3)).chain([most; cut(4, 1)]).enumerate() {
+                    let pool = &pools[number % pools.len()];
+                    let found = gated(pool, &a[..m * k]);
+                    let what = format!("{} {format:?} {precision:?}: {m} rows", isa.tier());
+                    assert!(
+                        same_bits(&found, &single[..m * n]),
+                        "{what}, {} threads",
+                        pool.threads()
+                    );
                 }
             }
         }

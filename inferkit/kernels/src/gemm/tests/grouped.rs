@@ -1,8 +1,8 @@
 //! Mixtures of experts against the products of single rows.
 
-use super::{Precision, pack, precisions, product};
+use super::{KINDS, Precision, pack, precisions, product};
 use crate::gemm::{Activation, GatedExperts, Renormalize, Routes, gemm_gated, gemm_grouped, gemm_grouped_gated};
-use crate::testing::{Guarded, Random, same_bits};
+use crate::testing::{Guarded, Random, cut, same_bits};
 use crate::{Format, Isa, PackedWeight, Pool, Rows, RowsMut};
 
 const EXPERTS: usize = 6;
@@ -20,8 +20,8 @@ fn the_greatest_logits_win_and_the_lower_expert_breaks_a_tie() {
     ];
     let routes = Routes::top_k(Rows::new(&logits, EXPERTS), 2, Renormalize::Yes);
     assert_eq!((routes.pairs(), routes.rows(), routes.experts()), (4, 2, EXPERTS));
-    // Pairs by expert: (0, row 1), (1, row 0), (2, row 0), (5, row 1); outputs 1, 10, 100, 1000.
-    let mut out = [0.0; 2];
+    // Pairs by expert: (0, row 1), (1, row 0), (2, row 0), (5, row 1); outputs 1, 10, 100, 1000. What was there before is lost.
+    let mut out = [7.0, f32::NAN];
     routes.combine(
         &Pool::new(1),
         Rows::new(&[1.0, 10.0, 100.0, 1_000.0], 1),
@@ -52,7 +52,7 @@ fn a_logit_that_is_no_number_surfaces() {
 #[cfg_attr(miri, ignore = "an hour when interpreted")]
 fn a_mixture_is_the_weighted_sum_of_its_experts_bit_for_bit() {
     for isa in Isa::available() {
-        for format in [Format::F32, Format::Bf16, Format::Q8_0, Format::Q4K] {
+        for format in KINDS {
             for &precision in precisions(format) {
                 check_mixture(isa, format, precision);
             }
@@ -62,7 +62,7 @@ fn a_mixture_is_the_weighted_sum_of_its_experts_bit_for_bit() {
 
 fn check_mixture(isa: Isa, format: Format, precision: Precision) {
     let (m, k) = (11, 256);
-    let inner = if format == Format::Q4K { 256 } else { 96 };
+    let inner = if format.block().0 == 256 { 256 } else { 96 };
     let gate = experts(isa, format, [inner, k], 100);
     let up = experts(isa, format, [inner, k], 200);
     let down = experts(isa, format, [40, inner], 300);
@@ -83,11 +83,18 @@ fn check_mixture(isa: Isa, format: Format, precision: Precision) {
         let mut pairs = Guarded::new(&vec![f32::NAN; routes.pairs() * 40]);
         let out = RowsMut::new(&mut pairs, 40);
         gemm_grouped(pool, Rows::new(&hidden, inner), precision, &down, &routes, out);
-        let mut out = vec![0.0; rows.len() * 40];
+        let mut out = vec![f32::NAN; rows.len() * 40];
         routes.combine(pool, Rows::new(&pairs, 40), RowsMut::new(&mut out, 40));
         out
     };
     let all = mixture(&Pool::new(3), 0..m);
+    for threads in [1, 2, 8] {
+        assert!(
+            same_bits(&mixture(&Pool::new(threads), 0..m), &all),
+            "{} {format:?} {precision:?}, {threads} threads",
+            isa.tier()
+        );
+    }
     for row in 0..m {
         let alone = mixture(&Pool::new(1), row..row + 1);
         assert!(
@@ -129,6 +136,40 @@ fn assert_first_row(
             (found - expected).abs() <= 1e-5 * expected.abs().max(1.0),
             "{found}, not {expected}"
         );
+    }
+}
+
+#[test]
+fn a_row_that_is_no_number_spoils_its_own_mixture_and_no_other() {
+    let (m, k, pool) = (cut(7, 4), 256, Pool::new(2));
+    for (isa, format) in Isa::available().flat_map(|isa| KINDS.map(|format| (isa, format))) {
+        let weights = experts(isa, format, [20, k], 500);
+        let mut random = Random::new(52);
+        let (mut a, logits) = (random.floats(m * k), random.floats(m * EXPERTS));
+        let routes = Routes::top_k(Rows::new(&logits, EXPERTS), 2, Renormalize::Yes);
+        let run = |a: &[f32]| {
+            let mut pairs = vec![f32::NAN; routes.pairs() * 20];
+            let target = RowsMut::new(&mut pairs, 20);
+            let experts = GatedExperts {
+                gate: &weights,
+                up: &weights,
+                activation: Activation::Silu,
+            };
+            gemm_grouped_gated(&pool, Rows::new(a, k), Precision::Bf16, experts, &routes, target);
+            let mut out = vec![f32::NAN; m * 20];
+            routes.combine(&pool, Rows::new(&pairs, 20), RowsMut::new(&mut out, 20));
+            out
+        };
+        let clean = run(&a);
+        a[3 * k + 200] = f32::NAN;
+        for (row, (found, clean)) in run(&a).chunks(20).zip(clean.chunks(20)).enumerate() {
+            let right = if row == 3 {
+                found.iter().all(|x| x.is_nan())
+            } else {
+                same_bits(found, clean)
+            };
+            assert!(right, "{} {format:?}, row {row}: {found:?}", isa.tier());
+        }
     }
 }
 

@@ -1,0 +1,64 @@
+//! Where keys and values are written.
+
+use super::{BLOCK_TOKENS, CacheElement, CacheShape, ELEMENTS, KvCache};
+use crate::testing::Random;
+use crate::{Isa, Pool, Rows};
+
+fn cache(isa: Isa, element: CacheElement, width: usize) -> KvCache {
+    let shape = CacheShape {
+        blocks: 2,
+        kv_heads: 3,
+        width,
+        element,
+    };
+    KvCache::new(isa, shape)
+}
+
+#[test]
+fn of_two_tokens_for_one_slot_the_later_stays_on_any_number_of_threads() {
+    let rows = Random::new(67).floats(3 * 48);
+    let slots = [BLOCK_TOKENS + 7, 4, BLOCK_TOKENS + 7];
+    for (isa, element) in Isa::available().flat_map(|isa| ELEMENTS.map(|element| (isa, element))) {
+        let [alone, others @ ..] = [1, 2, 3, 8].map(|threads| {
+            let mut cache = cache(isa, element, 16);
+            let rows = Rows::new(&rows, 48);
+            cache.write(&Pool::new(threads), rows, rows, &slots);
+            cache
+        });
+        let mut last = cache(isa, element, 16);
+        let row = Rows::new(&rows[96..], 48);
+        last.write(&Pool::new(1), row, row, &slots[2..]);
+        for head in 0..3 {
+            let [twice, once] = [&alone, &last].map(|cache| cache.read(slots[0], head));
+            assert_eq!(twice, once, "{} {element:?}, head {head}", isa.tier());
+            for (other, slot) in others.iter().flat_map(|other| slots.map(|slot| (other, slot))) {
+                assert_eq!(
+                    other.read(slot, head),
+                    alone.read(slot, head),
+                    "{} {element:?}",
+                    isa.tier()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "a slot beyond the 2 blocks there are")]
+fn a_slot_beyond_the_blocks_is_refused() {
+    let rows = Rows::new(&[0.0; 48], 48);
+    cache(Isa::best(), CacheElement::F32, 16).write(&Pool::new(1), rows, rows, &[2 * BLOCK_TOKENS]);
+}
+
+#[test]
+#[should_panic(expected = "one row of all heads for each slot")]
+fn rows_of_another_width_are_refused() {
+    let rows = Rows::new(&[0.0; 47], 47);
+    cache(Isa::best(), CacheElement::F32, 16).write(&Pool::new(1), rows, rows, &[0]);
+}
+
+#[test]
+#[should_panic(expected = "a head of 24 values is not a multiple of 16")]
+fn heads_that_are_no_whole_vectors_are_refused() {
+    cache(Isa::best(), CacheElement::Bf16, 24);
+}
