@@ -11,16 +11,16 @@ const MOST_SKIPPED_LETTERS: usize = 200;
 /// * `spelt`: tokens, and what each adds to the text
 /// * `texts`: those of the segments, in their order
 pub(super) fn shares(spelt: &[(Scored, Vec<u8>)], texts: &[&str]) -> Vec<Vec<Scored>> {
-    let mut letters = Vec::new();
+    let mut spelt_letters = Vec::new();
     let mut begins = Vec::with_capacity(spelt.len());
     for (_, bytes) in spelt {
-        begins.push(letters.len());
-        letters.extend(bytes.iter().copied().filter(is_letter));
+        begins.push(spelt_letters.len());
+        spelt_letters.extend(letters(bytes));
     }
     let mut told = 0;
     let share = |text: &&str| {
-        let wanted: Vec<u8> = text.bytes().filter(is_letter).collect();
-        let Some(place) = find(&letters, told, &wanted) else {
+        let wanted: Vec<u8> = letters(text.as_bytes()).collect();
+        let Some(place) = find(&spelt_letters, told, &wanted) else {
             return Vec::new();
         };
         told = place + wanted.len();
@@ -46,8 +46,9 @@ fn find(letters: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
         .map(|place| from + place)
 }
 
-const fn is_letter(byte: &u8) -> bool {
-    !byte.is_ascii_whitespace()
+/// What a text is compared by: all but spaces.
+fn letters(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace())
 }
 
 #[cfg(test)]
