@@ -48,6 +48,7 @@ def main() -> None:
     keys = {"INFERKIT_API_KEY": f"ik_{secrets.token_urlsafe(32)}", "INFERKIT_ADMIN_KEY": f"ik_{secrets.token_urlsafe(32)}"}
     environment = os.environ | {
         "INFERKIT_TEST_URL": url,
+        "INFERKIT_TEST_BINARY": str(Path(binary).resolve()),
         "INFERKIT_TEST_KEY": keys["INFERKIT_API_KEY"],
         "INFERKIT_TEST_ADMIN_KEY": keys["INFERKIT_ADMIN_KEY"],
     }

@@ -1,17 +1,23 @@
-//! `--url`: a command asks a running server in place of this process, with nothing but a socket.
+//! `--url`: a command asks a running server in place of this process, with nothing but a socket, and TLS if need be.
+
+mod connection;
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::net::TcpStream;
 use std::path::Path;
 use std::str::FromStr;
 
 use clap::Args;
+use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 
+use self::connection::Scheme;
+use self::connection::connect;
+use self::connection::distrusts;
+use self::connection::is_plain;
 use crate::cli::Failure;
 
 /// The environment variable that holds the server's key.
@@ -26,7 +32,7 @@ const BORDER: &str = "inferkit-5b1c06a2f7d94f0e8a3d2b61c97e40d8";
 /// Whom a command asks.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Asks the server at this address, such as http://127.0.0.1:8080, with the key in INFERKIT_API_KEY; otherwise the model
+    /// Asks the server at this address, such as http://127.0.0.1:8080 or https://host, with the key in INFERKIT_API_KEY; otherwise the model
     /// runs in this process.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<ServerUrl>,
@@ -35,6 +41,7 @@ pub(crate) struct ServerArgs {
 /// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerUrl {
+    scheme: Scheme,
     /// Name and port.
     authority: String,
     /// What stands before the API's routes: nothing, or a path without a slash at its end.
@@ -45,8 +52,8 @@ impl FromStr for ServerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let Some(rest) = text.strip_prefix("http://") else {
-            return Err("give an address such as http://127.0.0.1:8080; servers with TLS are not asked".to_owned());
+        let Some((scheme, rest)) = Scheme::split(text) else {
+            return Err("give an address such as http://127.0.0.1:8080 or https://host".to_owned());
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let is_sound = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@');
@@ -56,10 +63,11 @@ impl FromStr for ServerUrl {
         // A colon inside of brackets belongs to an address of version 6.
         let has_port = authority.rsplit(']').next().is_some_and(|end| end.contains(':'));
         Ok(Self {
+            scheme,
             authority: if has_port {
                 authority.to_owned()
             } else {
-                format!("{authority}:80")
+                format!("{authority}:{}", scheme.port())
             },
             prefix: path.trim_end_matches('/').to_owned(),
         })
@@ -73,7 +81,13 @@ impl ServerUrl {
     /// What the server says is wrong, or that none answers.
     pub(crate) fn post(&self, route: &str, fields: &[(&str, &str)], recording: &Path) -> Result<Vec<u8>, Failure> {
         let key = std::env::var(KEY).ok().filter(|key| !key.is_empty());
-        self.post_with(key.as_deref(), route, fields, recording)
+        let question = Question {
+            key: key.as_deref(),
+            route,
+            fields,
+            recording,
+        };
+        self.post_with(&question, connection::system)
     }
 
     /// As [`post`](Self::post), and reads the answer as JSON.
@@ -92,18 +106,23 @@ impl ServerUrl {
 
     fn post_with(
         &self,
-        key: Option<&str>,
-        route: &str,
-        fields: &[(&str, &str)],
-        recording: &Path,
+        question: &Question<'_>,
+        trust: impl FnOnce() -> Result<ClientConfig, rustls::Error>,
     ) -> Result<Vec<u8>, Failure> {
+        let Question {
+            key,
+            route,
+            fields,
+            recording,
+        } = *question;
         let unreadable = |error: io::Error| Failure::Failed(format!("{}: {error}", recording.display()));
         let file = File::open(recording).map_err(unreadable)?;
         let length_bytes = file.metadata().map_err(unreadable)?.len();
         let (head, tail) = form(fields);
         let whole = length_bytes + (head.len() + tail.len()) as u64;
         let question = self.question(route, whole, key)?;
-        let mut stream = TcpStream::connect(&self.authority).map_err(|error| self.silent(&error))?;
+        let stream = connect(self.scheme, &self.authority, trust);
+        let mut stream = stream.map_err(|error| self.silent(&error))?;
         let written = send(
             &mut stream,
             &[question.as_bytes(), head.as_bytes()],
@@ -113,7 +132,8 @@ impl ServerUrl {
         // A server that refuses answers before it has read everything.
         let mut answer = Vec::new();
         let read = stream.take(LONGEST_ANSWER).read_to_end(&mut answer);
-        match Answer::read(&answer) {
+        // Without a length, only a connection that was closed in order tells that nothing is missing.
+        match Answer::read(&answer).filter(|answer| answer.is_measured || read.is_ok()) {
             Some(answer) => answer.content(),
             None => Err(self.silent(
                 &written
@@ -125,7 +145,7 @@ impl ServerUrl {
     }
 
     fn question(&self, route: &str, length_bytes: u64, key: Option<&str>) -> Result<String, Failure> {
-        let Self { authority, prefix } = self;
+        let Self { authority, prefix, .. } = self;
         let mut question = format!(
             "POST {prefix}{route} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\
              content-type: multipart/form-data; boundary={BORDER}\r\ncontent-length: {length_bytes}\r\n"
@@ -143,14 +163,29 @@ impl ServerUrl {
     }
 
     fn silent(&self, error: &io::Error) -> Failure {
-        Failure::Failed(format!(
-            "{} does not answer: {error}; start the server or correct --url",
-            self.authority
-        ))
+        let authority = &self.authority;
+        Failure::Failed(if distrusts(error) {
+            format!(
+                "the certificate of {authority} is not trusted: {error}; add its issuer to those that the system trusts, \
+                 or correct --url"
+            )
+        } else if is_plain(error) {
+            format!("{authority} does not speak TLS: {error}; write http:// in --url")
+        } else {
+            format!("{authority} does not answer: {error}; start the server or correct --url")
+        })
     }
 }
 
-fn send(stream: &mut TcpStream, before: &[&[u8]], mut recording: impl Read, behind: &str) -> io::Result<()> {
+/// A recording and what is to be done with it.
+struct Question<'a> {
+    key: Option<&'a str>,
+    route: &'a str,
+    fields: &'a [(&'a str, &'a str)],
+    recording: &'a Path,
+}
+
+fn send(stream: &mut impl Write, before: &[&[u8]], mut recording: impl Read, behind: &str) -> io::Result<()> {
     for part in before {
         stream.write_all(part)?;
     }
@@ -179,6 +214,8 @@ fn form(fields: &[(&str, &str)]) -> (String, String) {
 struct Answer {
     status: u16,
     body: Vec<u8>,
+    /// Whether it says how long it is.
+    is_measured: bool,
 }
 
 impl Answer {
@@ -195,6 +232,7 @@ impl Answer {
                     return Some(Self {
                         status,
                         body: unchunked(body)?,
+                        is_measured: true,
                     });
                 }
                 "content-length" => length = value.trim().parse::<usize>().ok(),
@@ -202,7 +240,11 @@ impl Answer {
             }
         }
         let body = body.get(..length.unwrap_or(body.len()))?.to_vec();
-        Some(Self { status, body })
+        Some(Self {
+            status,
+            body,
+            is_measured: length.is_some(),
+        })
     }
 
     /// The body, or what the server says is wrong.
@@ -236,6 +278,8 @@ fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::connection::testing::knowing;
+    use super::connection::testing::serve_once;
     use super::*;
     use std::net::TcpListener;
 
@@ -256,12 +300,69 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8_lossy(&heard).into_owned()
         });
+        (asked(&url, key, connection::system), server.join().unwrap())
+    }
+
+    /// What comes back of a small recording.
+    fn asked(
+        url: &ServerUrl,
+        key: Option<&str>,
+        trust: impl FnOnce() -> Result<ClientConfig, rustls::Error>,
+    ) -> Result<String, String> {
         let folder = tempfile::tempdir().unwrap();
         let recording = folder.path().join("talk.wav");
         std::fs::write(&recording, b"RIFF sound").unwrap();
-        let answer = url.post_with(key, "/api/audio/transcribe", &[("model", "canary")], &recording);
-        let text = answer.map(|body| String::from_utf8(body).unwrap());
-        (text.map_err(|failure| failure.to_string()), server.join().unwrap())
+        let question = Question {
+            key,
+            route: "/api/audio/transcribe",
+            fields: &[("model", "canary")],
+            recording: &recording,
+        };
+        let text = url
+            .post_with(&question, trust)
+            .map(|body| String::from_utf8(body).unwrap());
+        text.map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_server_with_tls_is_asked_like_any_other() {
+        let (address, server) = serve_once("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "--\r\n");
+        let url = format!("https://localhost:{}", address.port()).parse().unwrap();
+        assert_eq!(asked(&url, Some("secret"), knowing).as_deref(), Ok("{}"));
+        let heard = server.join().unwrap().unwrap();
+        assert!(
+            heard.contains("authorization: Bearer secret") && heard.contains("RIFF sound"),
+            "{heard}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent() {
+        let (address, server) = serve_once("", "--\r\n");
+        let url = format!("https://{address}").parse().unwrap();
+        let failure = asked(&url, Some("secret"), connection::system).unwrap_err();
+        assert!(
+            failure.contains("is not trusted") && failure.contains("add its issuer"),
+            "{failure}"
+        );
+        assert!(server.join().unwrap().is_err(), "the server heard no question");
+    }
+
+    #[test]
+    fn a_server_without_tls_is_told_from_one_that_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 16 * 1024]).unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let failure = asked(&url, None, connection::system).unwrap_err();
+        server.join().unwrap();
+        assert!(
+            failure.contains("does not speak TLS") && failure.contains("http://"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -318,9 +419,10 @@ mod tests {
         assert_eq!(read("http://127.0.0.1:8080"), expected("127.0.0.1:8080", ""));
         assert_eq!(read("http://host/ai/"), expected("host:80", "/ai"));
         assert_eq!(read("http://[::1]"), expected("[::1]:80", ""));
+        assert_eq!(read("https://host/ai"), expected("host:443", "/ai"));
         assert_eq!(read("http://[::1]:9000/"), expected("[::1]:9000", ""));
         for wrong in [
-            "https://host",
+            "ftp://host",
             "host:80",
             "http://",
             "http://a b",

@@ -17,8 +17,8 @@ use super::DecodeOptions;
 use super::Recording;
 use super::ResamplingFilter;
 use super::codec::Decoder;
-use super::edit_list;
 use super::fault;
+use super::mp4;
 use super::sink::Sink;
 use super::source::Gauge;
 use super::source::ReadFault;
@@ -74,7 +74,7 @@ pub fn decode_by<const N: usize>(
     }
     let (read_fault, gauge) = (source.fault(), source.gauge());
     let length_bytes = source.length_bytes();
-    let edit = edit_list::read(&mut source, length_bytes);
+    let edit = mp4::read(&mut source, length_bytes);
     source.rewind().map_err(unreadable)?;
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
     let sink = Sink::new(options, &filters, edit);

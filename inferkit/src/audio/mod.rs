@@ -14,11 +14,11 @@
 
 mod codec;
 mod decode;
-mod edit_list;
 mod fault;
 pub(crate) mod fbank;
 mod mel;
 mod mix;
+mod mp4;
 mod opus;
 mod peaks;
 mod recording;

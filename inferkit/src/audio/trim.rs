@@ -2,7 +2,7 @@
 
 use super::codec::Decoder;
 use super::codec::Format;
-use super::edit_list::Edit;
+use super::mp4::Edit;
 
 /// What is still to be taken from the beginning, and what may still come.
 pub(super) struct Trim {

@@ -1,3 +1,4 @@
+use inferkit::task::Task;
 use poem::test::TestForm;
 use poem::test::TestResponse;
 use serde_json::Value;
@@ -7,6 +8,7 @@ use crate::testing;
 use crate::testing::audio::audio_app;
 use crate::testing::audio::cramped_app;
 use crate::testing::audio::events;
+use crate::testing::audio::register;
 use crate::testing::audio::wav;
 
 const TRANSCRIBE: &str = "/api/audio/transcribe";
@@ -124,6 +126,55 @@ async fn a_diarizer_that_cannot_be_had_is_told_from_the_transcriber() {
         .send()
         .await
         .assert_status_is_ok();
+}
+
+#[tokio::test]
+async fn where_no_diarizer_is_configured_who_asks_for_one_is_told_to_configure_it() {
+    let app = testing::app("").await;
+    register(&app, "canary", Task::Transcribe).await;
+    let client = testing::client(&app);
+    for (path, field, param) in [
+        (TRANSCRIBE, Some(("diarize", "true")), "diarization"),
+        (
+            "/v1/audio/transcriptions",
+            Some(("response_format", "diarized_json")),
+            "diarization",
+        ),
+        (DIARIZE, None, "model"),
+        ("/v1/audio/diarization", None, "model"),
+    ] {
+        let form = TestForm::new().bytes("file", wav(&[0.5]));
+        let form = field
+            .into_iter()
+            .fold(form, |form, (name, value)| form.text(name, value));
+        let (status, body) = testing::json(client.post(path).multipart(form).send().await).await;
+        let error = &body["error"];
+        assert_eq!(
+            (status, &error["code"], &error["param"]),
+            (404, &json!("model_not_found"), &json!(param)),
+            "{path}: {body}"
+        );
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            message.contains("'diarize'") && message.contains("configure one"),
+            "{path}: {message}"
+        );
+    }
+    let named = TestForm::new().bytes("file", wav(&[0.5])).text("model", "canary");
+    let (status, body) = testing::json(client.post(DIARIZE).multipart(named).send().await).await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (400, &json!("unsupported_model_task"))
+    );
+    let (status, _) = testing::json(
+        client
+            .post(TRANSCRIBE)
+            .multipart(TestForm::new().bytes("file", wav(&[0.5])))
+            .send()
+            .await,
+    )
+    .await;
+    assert_eq!(status, 200, "a transcript needs none");
 }
 
 #[tokio::test]

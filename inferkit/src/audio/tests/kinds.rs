@@ -4,6 +4,7 @@ use super::decoded;
 use super::golden;
 use super::reference;
 use crate::audio::DecodeOptions;
+use crate::audio::mp4::testing::tag;
 
 /// A file, what it says of itself, and how far it may be from the formula.
 struct Kind {
@@ -91,6 +92,40 @@ fn every_kind_of_file_gives_the_same_samples() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The AAC file with what its edit list says in a tag: `text`, where Apple's encoders write it.
+fn tagged(text: &str) -> Vec<u8> {
+    let mut file = golden("aac_44k1_stereo.m4a");
+    let place_of = |file: &[u8], kind: &[u8; 4]| file.windows(4).rposition(|part| part == kind).unwrap();
+    // Boxes that are free are passed over; the movie is the last one of the file.
+    for kind in [b"edts", b"udta"] {
+        let place = place_of(&file, kind);
+        file[place..place + 4].copy_from_slice(b"free");
+    }
+    let movie = place_of(&file, b"moov") - 4;
+    file.extend(tag("iTunSMPB", text));
+    let length = u32::try_from(file.len() - movie).unwrap();
+    file[movie..movie + 4].copy_from_slice(&length.to_be_bytes());
+    file
+}
+
+#[test]
+fn a_tag_cuts_aac_as_the_edit_list_does() {
+    let listed = decoded(golden("aac_44k1_stereo.m4a"), &DecodeOptions::default()).unwrap();
+    // 1024 samples before 44100 and 956 behind them: 45 blocks.
+    let cut = decoded(
+        tagged(" 00000000 00000400 000003BC 000000000000AC44"),
+        &DecodeOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(cut, listed);
+    let uncut = decoded(tagged("nothing"), &DecodeOptions::default()).unwrap();
+    assert!(
+        (uncut.duration_seconds - 46_080.0 / 44_100.0).abs() < 1e-3,
+        "{}",
+        uncut.duration_seconds
+    );
 }
 
 #[test]

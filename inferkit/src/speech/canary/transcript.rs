@@ -1,6 +1,7 @@
 //! From the tokens of windows to the events of a transcript, in the order of the recording.
 
 mod judged;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod timed_segments;
@@ -169,13 +170,13 @@ impl Transcript {
                 let before = self.plan.windows.get(number).map_or(0, |window| window.frames.start);
                 let shifted = TimedText::join(&[(TimedText::default(), before), (text, 0)]);
                 let segments = segments(&shifted, 0.0, self.seconds, self.detail);
-                self.judged(number..number + 1, &[], segments)
+                self.judged_together(number..number + 1, &self.scored(number), segments)
             }
             (Cut::Whole | Cut::Fixed, Timing::Aligner) => {
                 match self.heard(number).and_then(|heard| heard.aligned.clone()) {
                     Some(Aligned::Words(text)) if !text.words.is_empty() => {
                         let segments = segments(&text, 0.0, self.seconds, self.detail);
-                        self.judged(number..number + 1, &[], segments)
+                        self.judged_together(number..number + 1, &self.scored(number), segments)
                     }
                     // A text that does not fit the sound has no times, and is told all the same.
                     Some(_) | None => self.untimed(number, &self.text(self.tokens(number)), &self.scored(number)),
@@ -193,7 +194,7 @@ impl Transcript {
         }
         let end = seconds(covers.end).min(self.seconds);
         let segment = Segment::new(seconds(covers.start).min(end), end, text);
-        self.judged(number..number + 1, tokens, vec![segment])
+        self.judged(number..number + 1, [(segment, tokens.to_vec())])
     }
 
     /// What is settled of the hour's merged tokens, and not told: whole words, all of them after the hour's last window.
@@ -242,7 +243,9 @@ impl Transcript {
         let first = self.hour(number).next().unwrap_or(number);
         let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
         let segments = segments(&text, seconds(covers), self.seconds, self.detail);
-        self.judged(first..number + 1, &[], segments)
+        // The aligner cuts the text by itself: its ids are not those that the decoder wrote.
+        let written = merge_chunks(&self.hour_tokens(number), |token| token.id);
+        self.judged_together(first..number + 1, &written, segments)
     }
 
     /// Tokens of the windows of an hour up to `number`.

@@ -124,3 +124,33 @@ fn best(candidates: Vec<Candidate>, count: usize) -> Vec<Candidate> {
     sorted.truncate(count);
     sorted
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ends;
+    use super::*;
+    use crate::speech::canary::config::SearchConfig;
+    use crate::speech::canary::testing::golden_json;
+
+    #[test]
+    fn the_penalty_of_a_length_is_the_original_s() {
+        let algorithms = golden_json("algorithms.json");
+        let cases = algorithms["length_penalty"].as_array().unwrap();
+        assert_eq!(cases.len(), 9);
+        for case in cases {
+            let length = usize::try_from(case[0].as_u64().unwrap()).unwrap();
+            let config = SearchConfig {
+                beam: None,
+                length_penalty: case[1].as_f64().unwrap(),
+                max_generation_delta: None,
+            };
+            let search = Search::new(&config, &[3], 9, Ends { end: 1, pad: 0 }).unwrap();
+            let (found, expected) = (f64::from(search.penalty(length)), case[2].as_f64().unwrap());
+            // The original computes in f64 here; the result is rounded to f32.
+            assert!(
+                (found / expected - 1.0).abs() <= f64::from(f32::EPSILON),
+                "{case}: {found}"
+            );
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Scored;
 use super::Transcript;
 use super::seconds;
+use super::shares::shares;
 use crate::speech::repetition::compression_ratio;
 use crate::task::Segment;
 use crate::task::SegmentDecoding;
@@ -15,26 +16,49 @@ impl Transcript {
     /// The segments that were heard in `windows`, with what is known of these windows: all texts are judged as one, as
     /// Whisper does it. The model says nothing of silence.
     ///
-    /// * `tokens`: those of the one segment; none where several came out of one text
-    pub(super) fn judged(&self, windows: Range<usize>, tokens: &[Scored], segments: Vec<Segment>) -> Vec<Segment> {
+    /// * `tokens`: those of each segment
+    pub(super) fn judged(
+        &self,
+        windows: Range<usize>,
+        segments: impl IntoIterator<Item = (Segment, Vec<Scored>)>,
+    ) -> Vec<Segment> {
+        let (segments, tokens): (Vec<Segment>, Vec<Vec<Scored>>) = segments.into_iter().unzip();
         let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
         let first = self.plan.windows.get(windows.start);
-        let decoding = SegmentDecoding {
-            window_start_seconds: seconds(first.map_or(0, |window| window.covers.start)),
+        let compression_ratio = compression_ratio(&texts.join(" "));
+        let window_start_seconds = seconds(first.map_or(0, |window| window.covers.start));
+        let average_logprob = self.average_logprob(windows);
+        let decoding = |tokens: &[Scored]| SegmentDecoding {
+            window_start_seconds,
             tokens: tokens.iter().map(|token| token.id).collect(),
             token_logprobs: tokens.iter().map(|token| self.told(*token)).collect(),
             temperature: 0.0,
-            average_logprob: self.average_logprob(windows),
-            compression_ratio: compression_ratio(&texts.join(" ")),
+            average_logprob,
+            compression_ratio,
             no_speech_probability: 0.0,
         };
-        segments
-            .into_iter()
-            .map(|segment| Segment {
-                decoding: Some(decoding.clone()),
-                ..segment
-            })
-            .collect()
+        let told = segments.into_iter().zip(&tokens).map(|(segment, tokens)| Segment {
+            decoding: Some(decoding(tokens)),
+            ..segment
+        });
+        told.collect()
+    }
+
+    /// As [`judged`](Self::judged), of segments with times, which share the tokens of one text.
+    ///
+    /// * `tokens`: all of them, times that the decoder wrote among them
+    pub(super) fn judged_together(
+        &self,
+        windows: Range<usize>,
+        tokens: &[Scored],
+        segments: Vec<Segment>,
+    ) -> Vec<Segment> {
+        let is_time = |token: &Scored| self.tokenizer.piece(token.id).is_some_and(is_special);
+        let written = tokens.iter().filter(|token| !is_time(token));
+        let spelt: Vec<(Scored, Vec<u8>)> = written.map(|token| (*token, self.tokenizer.bytes(token.id))).collect();
+        let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
+        let shares = shares(&spelt, &texts);
+        self.judged(windows, segments.into_iter().zip(shares))
     }
 
     fn told(&self, token: Scored) -> TokenLogprob {
@@ -53,4 +77,9 @@ impl Transcript {
         }
         if count > 0.0 { sum / count } else { 0.0 }
     }
+}
+
+/// Whether a piece is a mark such as `<|12|>`, which is no text.
+fn is_special(piece: &str) -> bool {
+    piece.starts_with("<|") && piece.ends_with("|>")
 }

@@ -1,3 +1,5 @@
+mod probabilities;
+
 use std::path::Path;
 
 use futures_util::StreamExt;
