@@ -12,7 +12,7 @@ use matrix::bf16_matrix_block;
 
 #[cfg(target_arch = "x86_64")]
 use super::tile_unit;
-use super::tiles::{Ahead, Block, Kernel, for_tiles};
+use super::tiles::{Ahead, Block, Kernel, STREAM, ask, for_tiles};
 use crate::Isa;
 #[cfg(target_arch = "x86_64")]
 use crate::Tier;
@@ -63,6 +63,10 @@ unsafe fn bf16_tiles<S: Simd>(block: &Block) {
         }
     });
 }
+
+/// The most rows of a block whose first tile asks memory for its own weights: with few rows it waits for them longer than all
+/// other tiles compute.
+const ASKING_ROWS: usize = 10;
 
 /// Steps along k between two looks ahead.
 const STRIDE: usize = 4;
@@ -119,8 +123,11 @@ unsafe fn f32_tile<S: Simd, const R: usize, const V: usize>(block: &Block, at: u
     let mut weights = block.weights.cast::<f32>();
     let mut sums = begin::<S, R, V>(block, at);
     let mut ahead = Ahead::new(block, [at, R], block.k_len / STRIDE);
+    let is_first = R > 1 && at == 0 && block.m <= ASKING_ROWS;
     for k in 0..block.k_len {
-        if R > 1 && k % STRIDE == 0 {
+        if is_first {
+            ask::<STREAM>(weights.cast(), 4 * V * S::LANES);
+        } else if R > 1 && k % STRIDE == 0 {
             ahead.step();
             ask_for_rows(block, &rows, k);
         }
@@ -257,8 +264,11 @@ unsafe fn bf16_dot_tile<const R: usize, const V: usize>(block: &Block, at: usize
     let mut weights = block.weights.cast::<i32>();
     let mut sums = begin::<V512, R, V>(block, at);
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 2 / STRIDE);
+    let is_first = R > 1 && at == 0 && block.m <= ASKING_ROWS;
     for pair in 0..block.k_len.div_ceil(2) {
-        if R > 1 && pair % STRIDE == 0 {
+        if is_first {
+            ask::<STREAM>(weights.cast(), 4 * V * V512::LANES);
+        } else if R > 1 && pair % STRIDE == 0 {
             ahead.step();
             ask_for_rows(block, &rows, pair);
         }

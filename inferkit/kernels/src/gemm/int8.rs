@@ -4,7 +4,7 @@
 //! between formats is where scales stand and whether there are minima; a constant says so at compile time.
 
 use super::activations::{SCALED_SUM_AT, START_AT, block_bytes, record_at};
-use super::tiles::{Ahead, Block, ask, for_tiles};
+use super::tiles::{Ahead, Block, STREAM, ask, for_tiles};
 use crate::simd::{Dot, Simd, int8_tiers};
 
 /// How the scales of a block of 32 k are stored, in front of its stream of quants.
@@ -79,7 +79,7 @@ unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize)
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 32);
     for number in 0..block.k_len / 32 {
         if is_alone {
-            ask::<{ 9 << 10 }>(weights, (scale_bytes(KIND) + 32) * 2 * lanes);
+            ask::<STREAM>(weights, (scale_bytes(KIND) + 32) * 2 * lanes);
         } else if R > 1 {
             ahead.step();
         }

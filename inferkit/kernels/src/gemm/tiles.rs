@@ -67,10 +67,14 @@ pub(super) struct Block {
     pub(super) next: (*const u8, usize),
 }
 
-/// Asks for what stands as much further on as a tile that is alone should look ahead, and is as long as what it reads now.
+/// Bytes that a tile looks ahead in weights that it reads itself, as one stream.
+pub(super) const STREAM: usize = 9 << 10;
+
+/// Asks for as many bytes as a tile reads now, `DISTANCE` further on.
 ///
 /// A processor follows the stream of a single row by itself, but not past scales that interrupt it, nor while several rows keep
-/// it busy. Less than this is late, much more is gone from the first-level cache again. What lies beyond the panel does no harm.
+/// it busy. Less than [`STREAM`] is late, twice as much is gone from the first-level cache again. What lies beyond the panel
+/// does no harm.
 #[inline(always)]
 pub(super) fn ask<const DISTANCE: usize>(weights: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(LINE) {

@@ -10,7 +10,7 @@ use super::activations::{START_AT, block_bytes, record_at};
 use super::int8::{
     Floats, Integers, Scales, add_minima, add_scaled, begin, end, load_minima, load_scales, scale_bytes, scales,
 };
-use super::tiles::{Ahead, Block, ask, for_tiles};
+use super::tiles::{Ahead, Block, STREAM, ask, for_tiles};
 use crate::simd::{Dot, Simd, int8_tiers};
 use crate::weights::Kind;
 
@@ -96,7 +96,7 @@ unsafe fn long_tile<D: Dot, const HIGH: usize, const R: usize>(block: &Block, at
         let dmin = negated::<D>(load_scales::<D::V, { scales::HALF }>(source.add(2 * p)));
         for i in 0..8 {
             if is_alone {
-                ask::<{ 9 << 10 }>(source.wrapping_add(i * size / 8), size / 8);
+                ask::<STREAM>(source.wrapping_add(i * size / 8), size / 8);
             } else {
                 ahead.step();
             }
@@ -168,6 +168,9 @@ unsafe fn signed_times<D: Dot>(unit: Scales<D>, p: *const u8) -> Scales<D> {
     ]
 }
 
+/// As [`STREAM`]: short blocks are read faster.
+const SHORT_STREAM: usize = 13 << 10;
+
 /// Blocks of 32; quants without a minimum are 8 above what they stand for.
 #[inline(always)]
 unsafe fn short_tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize) {
@@ -178,7 +181,7 @@ unsafe fn short_tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: 
     let mut source = block.weights;
     for number in 0..block.k_len / 32 {
         if is_alone {
-            ask::<{ 13 << 10 }>(source, (scale_bytes(KIND) + 16) * p);
+            ask::<SHORT_STREAM>(source, (scale_bytes(KIND) + 16) * p);
         } else {
             ahead.step();
         }
