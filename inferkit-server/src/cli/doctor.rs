@@ -41,13 +41,13 @@ pub(crate) fn run(arguments: &DoctorArgs) -> Result<(), Failure> {
             ))?;
         }
     }
-    let missing: Vec<&str> = found.iter().filter(|one| one.is_blocking()).map(name).collect();
-    if missing.is_empty() {
+    let unusable: Vec<&str> = found.iter().filter(|one| one.is_blocking()).map(name).collect();
+    if unusable.is_empty() {
         return Ok(());
     }
     Err(Failure::Failed(format!(
-        "missing: {}; see the hints above",
-        missing.join(", ")
+        "not usable: {}; see the hints above",
+        unusable.join(", ")
     )))
 }
 

@@ -14,10 +14,10 @@ use clap::Args;
 use rustls::ClientConfig;
 use serde::de::DeserializeOwned;
 
+use self::connection::Disagreement;
 use self::connection::Scheme;
 use self::connection::connect;
-use self::connection::distrusts;
-use self::connection::is_plain;
+use self::connection::disagreement;
 use crate::cli::Failure;
 
 /// The environment variable that holds the server's key.
@@ -32,8 +32,8 @@ const BORDER: &str = "inferkit-5b1c06a2f7d94f0e8a3d2b61c97e40d8";
 /// Whom a command asks.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
-    /// Asks the server at this address, such as http://127.0.0.1:8080 or https://host, with the key in INFERKIT_API_KEY; otherwise the model
-    /// runs in this process.
+    /// Asks the server at this address, such as http://127.0.0.1:8080 or https://host, with the key in INFERKIT_API_KEY;
+    /// otherwise the model runs in this process.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<ServerUrl>,
 }
@@ -164,15 +164,23 @@ impl ServerUrl {
 
     fn silent(&self, error: &io::Error) -> Failure {
         let authority = &self.authority;
-        Failure::Failed(if distrusts(error) {
-            format!(
+        Failure::Failed(match disagreement(error) {
+            Some(Disagreement::Certificate) => format!(
                 "the certificate of {authority} is not trusted: {error}; add its issuer to those that the system trusts, \
                  or correct --url"
-            )
-        } else if is_plain(error) {
-            format!("{authority} does not speak TLS: {error}; write http:// in --url")
-        } else {
-            format!("{authority} does not answer: {error}; start the server or correct --url")
+            ),
+            Some(Disagreement::Trust) => format!(
+                "whom this system trusts cannot be found out: {error}; install its certificates (ca-certificates) or name a \
+                 file of them in SSL_CERT_FILE"
+            ),
+            Some(Disagreement::NoTls) => format!(
+                "{authority} does not speak TLS: {error}; correct the port, or write http:// in --url if the server is meant \
+                 to be asked without TLS"
+            ),
+            Some(Disagreement::Other) => {
+                format!("{authority} and this program do not agree on TLS: {error}; correct --url or the server")
+            }
+            None => format!("{authority} does not answer: {error}; start the server or correct --url"),
         })
     }
 }
@@ -280,6 +288,7 @@ fn unchunked(mut body: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::connection::testing::knowing;
     use super::connection::testing::serve_once;
+    use super::connection::testing::wary;
     use super::*;
     use std::net::TcpListener;
 
@@ -295,6 +304,7 @@ mod tests {
             let mut piece = [0; 1024];
             while !heard.ends_with(b"--\r\n") {
                 let count = stream.read(&mut piece).unwrap();
+                assert!(count > 0, "the question ends early");
                 heard.extend_from_slice(&piece[..count]);
             }
             stream.write_all(answer.as_bytes()).unwrap();
@@ -340,12 +350,24 @@ mod tests {
     fn a_certificate_that_is_not_trusted_is_told_and_nothing_is_sent() {
         let (address, server) = serve_once("", "--\r\n");
         let url = format!("https://{address}").parse().unwrap();
-        let failure = asked(&url, Some("secret"), connection::system).unwrap_err();
+        let failure = asked(&url, Some("secret"), wary).unwrap_err();
         assert!(
             failure.contains("is not trusted") && failure.contains("add its issuer"),
             "{failure}"
         );
         assert!(server.join().unwrap().is_err(), "the server heard no question");
+    }
+
+    #[test]
+    fn a_system_that_trusts_nobody_is_no_server_that_does_not_answer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let nobody = || Err(rustls::Error::General("no certificates were found".to_owned()));
+        let failure = asked(&url, None, nobody).unwrap_err();
+        assert!(
+            failure.contains("no certificates were found") && failure.contains("SSL_CERT_FILE"),
+            "{failure}"
+        );
     }
 
     #[test]
@@ -357,7 +379,7 @@ mod tests {
             let _ = stream.read(&mut [0; 16 * 1024]).unwrap();
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         });
-        let failure = asked(&url, None, connection::system).unwrap_err();
+        let failure = asked(&url, None, knowing).unwrap_err();
         server.join().unwrap();
         assert!(
             failure.contains("does not speak TLS") && failure.contains("http://"),

@@ -135,7 +135,7 @@ fn instructions_that_are_not_there_are_refused_with_the_choices() {
     ] {
         let text = doctor_with(kernels);
         assert!(reasons.iter().all(|reason| text.contains(reason)), "{text}");
-        let blocking = text.lines().find(|line| line.starts_with("error: missing: "));
+        let blocking = text.lines().find(|line| line.starts_with("error: not usable: "));
         assert!(blocking.is_some_and(|line| line.contains("kernels")), "{text}");
     }
 }

@@ -183,7 +183,7 @@ impl PackedDirection {
     fn run(&self, kernels: &Kernels, x: &[f32], sequences: usize, direction: Direction) -> Vec<f32> {
         let turned = by_time(x, sequences, self.input.k());
         let (rows, hidden) = (Rows::new(&turned, self.input.k()), self.recurrent.hidden());
-        let mut projected = spare::floats(rows.rows() * 4 * hidden);
+        let mut projected = vec![0.0; rows.rows() * 4 * hidden];
         let product = Product::new(&self.input, RowsMut::new(&mut projected, 4 * hidden))
             .with_epilogue(Epilogue::default().with_bias(&self.bias));
         gemm(kernels.pool(), rows, Precision::F32, &mut [product]);
@@ -191,9 +191,6 @@ impl PackedDirection {
         let mut state = LstmState::new(sequences, hidden);
         self.recurrent
             .run(&mut projected, &mut state, direction, &mut out, hidden);
-        // What a thread of the pool keeps serves its next unit; the answer is looked at by another thread, and goes with it.
-        spare::keep(turned);
-        spare::keep(projected);
         out
     }
 }
@@ -237,10 +234,11 @@ fn packed_layer(layer: &[PackedDirection], kernels: &Kernels, x: &Tensor, hidden
 /// `[n, t, c]` to `[t, n, c]`.
 fn by_time(x: &[f32], sequences: usize, width: usize) -> Vec<f32> {
     let steps = x.len() / (sequences * width);
-    let mut turned = spare::floats(x.len());
-    for (number, target) in turned.chunks_exact_mut(width).enumerate() {
-        let (step, sequence) = (number / sequences, number % sequences);
-        target.copy_from_slice(&x[(sequence * steps + step) * width..][..width]);
+    let mut turned = Vec::with_capacity(x.len());
+    for step in 0..steps {
+        for sequence in 0..sequences {
+            turned.extend_from_slice(&x[(sequence * steps + step) * width..][..width]);
+        }
     }
     turned
 }
@@ -329,17 +327,7 @@ mod tests {
         let lstm = Bilstm::new(&Device::open(DevicePreference::Cpu).unwrap(), &layers).unwrap();
         let answer = |x: &Tensor| lstm.forward(x).unwrap().flatten_all().unwrap().to_vec1::<f32>();
         let expected = answer(&x).unwrap();
-        // The sizes of everything that a layer takes.
-        for size in [
-            14 * 6 * 10,
-            12 * 6 * 20,
-            12 * 6 * 3,
-            12 * 6 * 10,
-            2 * 6 * 20,
-            2 * 6 * 10,
-        ] {
-            spare::keep(vec![f32::NAN; size]);
-        }
+        spare::keep(vec![f32::NAN; 14 * 6 * 10]);
         assert_eq!(answer(&x).unwrap(), expected);
         assert_eq!(
             answer(&x).unwrap(),

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::ClientConnection;
@@ -43,10 +44,13 @@ pub(super) trait Connection: Read + Write {}
 
 impl<T: Read + Write> Connection for T {}
 
+/// How long a server may take to say something while the two agree on TLS. An answer may take hours.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Connects to `authority`, a name or an address and a port.
 ///
 /// # Errors
-/// When nobody listens there, or the two do not agree on TLS: for a certificate that is not trusted, [`distrusts`] is true.
+/// When nobody listens there, or the two do not agree on TLS, of which [`disagreement`] says why.
 pub(super) fn connect(
     scheme: Scheme,
     authority: &str,
@@ -57,7 +61,7 @@ pub(super) fn connect(
         return Ok(Box::new(socket));
     }
     let config = trust().map_err(io::Error::other)?;
-    Ok(Box::new(secured(socket, host(authority), config)?))
+    Ok(Box::new(secured(socket, host(authority), config, PATIENCE)?))
 }
 
 /// Agrees on TLS with the server `host`, and makes sure of it.
@@ -65,13 +69,16 @@ fn secured(
     mut socket: TcpStream,
     host: &str,
     config: ClientConfig,
+    patience: Duration,
 ) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let connection = ClientConnection::new(Arc::new(config), name);
     let mut connection = connection.map_err(io::Error::other)?;
+    socket.set_read_timeout(Some(patience))?;
     while connection.is_handshaking() {
         connection.complete_io(&mut socket)?;
     }
+    socket.set_read_timeout(None)?;
     Ok(StreamOwned::new(connection, socket))
 }
 
@@ -87,18 +94,27 @@ pub(super) fn system() -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_no_client_auth())
 }
 
-/// Whether a connection failed because the server's certificate is not trusted.
-pub(super) fn distrusts(error: &io::Error) -> bool {
-    matches!(tls_error(error), Some(rustls::Error::InvalidCertificate(_)))
+/// Why two sides do not agree on TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disagreement {
+    /// The server's certificate is not trusted.
+    Certificate,
+    /// The system cannot say whom it trusts.
+    Trust,
+    /// Who answers does not speak TLS.
+    NoTls,
+    /// Versions, ciphers, or what the server objects to.
+    Other,
 }
 
-/// Whether who answers does not speak TLS.
-pub(super) fn is_plain(error: &io::Error) -> bool {
-    matches!(tls_error(error), Some(rustls::Error::InvalidMessage(_)))
-}
-
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
+/// Why a connection failed, if not for want of an answer.
+pub(super) fn disagreement(error: &io::Error) -> Option<Disagreement> {
+    Some(match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(_) => Disagreement::Certificate,
+        rustls::Error::General(_) => Disagreement::Trust,
+        rustls::Error::InvalidMessage(_) => Disagreement::NoTls,
+        _ => Disagreement::Other,
+    })
 }
 
 /// The name or the address without the port; one of version 6 without its brackets.
@@ -137,6 +153,15 @@ pub(super) mod testing {
     pub(in super::super) fn knowing() -> Result<ClientConfig, rustls::Error> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate()).unwrap();
+        trusting(roots)
+    }
+
+    /// Trusts nobody.
+    pub(in super::super) fn wary() -> Result<ClientConfig, rustls::Error> {
+        trusting(RootCertStore::empty())
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
         let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions()?;
         Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -162,6 +187,9 @@ pub(super) mod testing {
             let (mut heard, mut piece) = (Vec::new(), [0; 1024]);
             while !heard.ends_with(last.as_bytes()) {
                 let count = stream.read(&mut piece)?;
+                if count == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 heard.extend_from_slice(&piece[..count]);
             }
             stream.write_all(answer.as_bytes())?;
@@ -177,6 +205,7 @@ pub(super) mod testing {
 mod tests {
     use super::testing::knowing;
     use super::testing::serve_once;
+    use super::testing::wary;
     use super::*;
 
     #[test]
@@ -198,14 +227,23 @@ mod tests {
     #[test]
     fn a_certificate_of_nobody_who_is_trusted_and_one_of_another_name_are_refused() {
         let (address, server) = serve_once("", "x");
-        let refused = connect(Scheme::Https, &address.to_string(), system).err().unwrap();
-        assert!(distrusts(&refused), "{refused}");
+        let refused = connect(Scheme::Https, &address.to_string(), wary).err().unwrap();
+        assert_eq!(disagreement(&refused), Some(Disagreement::Certificate), "{refused}");
         assert!(server.join().unwrap().is_err(), "nothing was said");
         let (address, server) = serve_once("", "x");
         let socket = TcpStream::connect(address).unwrap();
-        let refused = secured(socket, "other.example", knowing().unwrap()).err().unwrap();
-        assert!(distrusts(&refused), "{refused}");
+        let refused = secured(socket, "other.example", knowing().unwrap(), PATIENCE);
+        let refused = refused.err().unwrap();
+        assert_eq!(disagreement(&refused), Some(Disagreement::Certificate), "{refused}");
         assert!(server.join().unwrap().is_err(), "nothing was said");
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_not_waited_for_without_end() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let refused = secured(socket, "localhost", knowing().unwrap(), Duration::from_millis(20));
+        assert_eq!(disagreement(&refused.err().unwrap()), None);
     }
 
     #[test]

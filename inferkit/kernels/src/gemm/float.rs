@@ -64,8 +64,8 @@ unsafe fn bf16_tiles<S: Simd>(block: &Block) {
     });
 }
 
-/// The most rows of a block whose first tile asks memory for its own weights: with few rows it waits for them longer than all
-/// other tiles compute.
+/// The most rows of a block whose first tile of f32, or of VDPBF16PS, asks memory for its own weights: with few rows it waits for
+/// them longer than all other tiles compute. Weights that are widened on the way gained nothing by it.
 const ASKING_ROWS: usize = 10;
 
 /// Steps along k between two looks ahead.

@@ -74,7 +74,7 @@ unsafe fn tile<D: Dot, const KIND: u8, const R: usize>(block: &Block, at: usize)
     let a_block = block_bytes(D::GROUP);
     let (rows, mut out) = begin::<D, R>(block, at);
     let mut weights = block.weights;
-    // A single row is a stream that the processor follows by itself; of a decoded slice all that follows is in a cache.
+    // A single row that is not widened is a stream that the processor follows by itself; a decoded slice is in a cache.
     let is_alone = R > 1 && R == block.m && block.is_packed;
     let mut ahead = Ahead::new(block, [at, R], block.k_len / 32);
     for number in 0..block.k_len / 32 {

@@ -248,7 +248,8 @@ fn multiply(
 /// weights as one stream, which the processor follows by itself.
 const SEVERAL: usize = 2;
 
-/// The same where a weight takes four bytes: eight rows still wait for memory most of the time, and asking ahead is in the way.
+/// The same where a weight takes four bytes: eight rows still wait for memory most of the time, and asking for the next slice is in
+/// the way of what the first tile asks for.
 const SEVERAL_PLAIN: usize = 9;
 
 /// Bytes of a weight that stays in the second-level cache from one block of rows to the next.

@@ -72,9 +72,9 @@ pub(super) const STREAM: usize = 9 << 10;
 
 /// Asks for as many bytes as a tile reads now, `DISTANCE` further on.
 ///
-/// A processor follows the stream of a single row by itself, but not past scales that interrupt it, nor while several rows keep
-/// it busy. Less than [`STREAM`] is late, twice as much is gone from the first-level cache again. What lies beyond the panel
-/// does no harm.
+/// A processor follows a stream of weights by itself while a single row reads it without much to do in between, but not where
+/// quants are widened, nor where several rows keep it busy. Less than [`STREAM`] is late, twice as much is gone from the
+/// first-level cache again. What lies beyond the panel does no harm.
 #[inline(always)]
 pub(super) fn ask<const DISTANCE: usize>(weights: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(LINE) {
@@ -85,7 +85,8 @@ pub(super) fn ask<const DISTANCE: usize>(weights: *const u8, bytes: usize) {
 /// A tile's share of the weights that are multiplied next.
 ///
 /// A processor follows a stream by itself only while somebody reads it, and only the first tile of a block reads memory: the
-/// others find the slice in a cache. So that memory is never idle, each tile asks for a part of the next slice.
+/// others find the slice in a cache. So that memory is never idle, each tile asks for a part of the next slice, except for those
+/// that ask for their own (see [`ask`]).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
     next: *const u8,

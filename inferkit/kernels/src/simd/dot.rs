@@ -35,8 +35,8 @@ pub(crate) trait Dot: Copy {
     type V: Simd;
     /// Activations in four bytes.
     const GROUP: usize;
-    /// The most rows that multiply weights of 4 bits without having them written out as bytes first; only where weights are stored
-    /// plus 128.
+    /// The most rows that multiply weights of 4 to 6 bits without having them written out as bytes first; only where weights are
+    /// stored plus 128.
     const WIDENED_ROWS: usize;
 
     /// Adds the products of R rows of activations and two vectors of columns.

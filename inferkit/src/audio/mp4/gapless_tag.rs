@@ -26,8 +26,10 @@ const MOST_PADDING: u64 = 16 * 1_024;
 /// Samples by which the parts may fall short of the track: two blocks of the longest kind.
 const SLACK: u64 = 2 * 2_048;
 
-/// The lowest sampling rate of AAC. Clocks that tick slower do not count samples.
-const LOWEST_RATE: u32 = 7_350;
+/// Sampling rates of AAC. A clock that ticks otherwise does not count samples.
+const RATES: [u32; 13] = [
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+];
 
 /// What a tag says, in samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +45,7 @@ struct Counts {
 pub(super) fn edit<S: Read + Seek>(boxes: &mut Boxes<'_, S>, movie: &Range<u64>, clock: Clock) -> Option<Edit> {
     let counts = counts(&text(boxes, movie)?)?;
     let is_sound = counts.before <= MOST_PADDING && counts.behind <= MOST_PADDING;
-    if !is_sound || clock.ticks_a_second < LOWEST_RATE {
+    if !is_sound || !RATES.contains(&clock.ticks_a_second) {
         return None;
     }
     let samples = |count| Ticks {

@@ -164,7 +164,7 @@ impl Transcript {
             (Cut::Whole | Cut::Fixed, Timing::Tokens) => {
                 let text = TimedText::read(&self.text(self.tokens(number)));
                 if text.words.is_empty() {
-                    return self.untimed(number, &text.text, &self.scored(number));
+                    return self.untimed(number, &text.text, &self.written(&self.scored(number)));
                 }
                 // A window's frames are counted in whole encoder frames, as the original counts them.
                 let before = self.plan.windows.get(number).map_or(0, |window| window.frames.start);

@@ -10,8 +10,8 @@ fn rows_of_a_batch_are_the_single_rows_for_any_m_and_any_threads() {
     let pools = [1, 2, 3, 8].map(Pool::new);
     for isa in Isa::available() {
         for format in KINDS {
-            // More than one slice of k, and a panel that is not full.
-            let (k, n) = (if format == Format::Q8_0 { 1_088 } else { 768 }, cut(70, 19));
+            // More than one slice of k (quants that are not written out as bytes have longer ones), and a panel that is not full.
+            let (k, n) = (if format.block().0 == 1 { 768 } else { 1_280 }, cut(70, 19));
             let weight = pack(isa, format, [n, k], 20);
             let most = cut(128, 5);
             let a = Random::new(21).floats(most * k);

@@ -134,10 +134,10 @@ impl<'a> Keys<'a> {
     }
 
     fn experts(self) -> Result<ExpertConfig> {
-        // transformers 5.17 and later write the second name.
-        let count = match self.count("num_experts", super::MOST_EXPERTS)? {
-            Some(count) => count,
-            None => self.need("num_local_experts", super::MOST_EXPERTS)?,
+        // transformers 5.17 and later write the first name.
+        let count = match self.count("num_local_experts", super::MOST_EXPERTS)? {
+            Some(count) if self.get("num_experts").is_none() => count,
+            _ => self.need("num_experts", super::MOST_EXPERTS)?,
         };
         Ok(ExpertConfig {
             count,

@@ -120,6 +120,8 @@ fn a_mixture_saved_by_transformers_5_counts_its_experts_under_another_name() {
     let mut config: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let keys = config.as_object_mut().unwrap();
     let count = keys.remove("num_experts").unwrap();
+    let missing = DecoderConfig::from_json(serde_json::to_string(keys).unwrap().as_bytes(), true).unwrap_err();
+    assert!(missing.to_string().contains("num_experts is missing"), "{missing}");
     keys.insert("num_local_experts".to_owned(), count.clone());
     let read = DecoderConfig::from_json(config.to_string().as_bytes(), true).unwrap();
     assert_eq!(Some(read.experts.unwrap().count as u64), count.as_u64());

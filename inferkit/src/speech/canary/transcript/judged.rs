@@ -46,19 +46,24 @@ impl Transcript {
 
     /// As [`judged`](Self::judged), of segments with times, which share the tokens of one text.
     ///
-    /// * `tokens`: all of them, times that the decoder wrote among them
+    /// * `tokens`: all of them, marks that are no text among them
     pub(super) fn judged_together(
         &self,
         windows: Range<usize>,
         tokens: &[Scored],
         segments: Vec<Segment>,
     ) -> Vec<Segment> {
-        let is_time = |token: &Scored| self.tokenizer.piece(token.id).is_some_and(is_special);
-        let written = tokens.iter().filter(|token| !is_time(token));
-        let spelt: Vec<(Scored, Vec<u8>)> = written.map(|token| (*token, self.tokenizer.bytes(token.id))).collect();
+        let written = self.written(tokens).into_iter();
+        let spelt: Vec<(Scored, Vec<u8>)> = written.map(|token| (token, self.tokenizer.bytes(token.id))).collect();
         let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
         let shares = shares(&spelt, &texts);
         self.judged(windows, segments.into_iter().zip(shares))
+    }
+
+    /// Tokens of the text, without marks such as times.
+    pub(super) fn written(&self, tokens: &[Scored]) -> Vec<Scored> {
+        let is_mark = |token: &&Scored| self.tokenizer.piece(token.id).is_some_and(is_special);
+        tokens.iter().filter(|token| !is_mark(token)).copied().collect()
     }
 
     fn told(&self, token: Scored) -> TokenLogprob {

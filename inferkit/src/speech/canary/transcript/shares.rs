@@ -17,10 +17,11 @@ pub(super) fn shares(spelt: &[(Scored, Vec<u8>)], texts: &[&str]) -> Vec<Vec<Sco
         begins.push(spelt_letters.len());
         spelt_letters.extend(letters(bytes));
     }
+    begins.push(spelt_letters.len());
     let mut told = 0;
     let share = |text: &&str| {
         let wanted: Vec<u8> = letters(text.as_bytes()).collect();
-        let Some(place) = find(&spelt_letters, told, &wanted) else {
+        let Some(place) = find(&spelt_letters, &begins, told, &wanted) else {
             return Vec::new();
         };
         told = place + wanted.len();
@@ -32,8 +33,10 @@ pub(super) fn shares(spelt: &[(Scored, Vec<u8>)], texts: &[&str]) -> Vec<Vec<Sco
     texts.iter().map(share).collect()
 }
 
-/// Where `wanted` begins in `letters`, near `from` and not before it.
-fn find(letters: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
+/// Where `wanted` stands in `letters`, near `from` and not before it.
+///
+/// * `bounds`: where tokens begin and end: a place within one is none
+fn find(letters: &[u8], bounds: &[usize], from: usize, wanted: &[u8]) -> Option<usize> {
     if wanted.is_empty() {
         return None;
     }
@@ -41,9 +44,12 @@ fn find(letters: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
     let near = near
         .get(..wanted.len().saturating_add(MOST_SKIPPED_LETTERS))
         .unwrap_or(near);
+    let is_bound = |place: usize| bounds.binary_search(&place).is_ok();
     near.windows(wanted.len())
-        .position(|part| part == wanted)
-        .map(|place| from + place)
+        .enumerate()
+        .map(|(place, part)| (from + place, part))
+        .find(|(place, part)| *part == wanted && is_bound(*place) && is_bound(place + wanted.len()))
+        .map(|(place, _)| place)
 }
 
 /// What a text is compared by: all but spaces.
@@ -91,6 +97,9 @@ mod tests {
     fn a_segment_that_is_spelt_otherwise_has_none_and_the_next_has_its_own() {
         let expected: [&[u32]; 3] = [&[0], &[], &[2]];
         assert_eq!(shared(&[" one", " tow", " three"], &["one", "two", "three"]), expected);
+        // The letters of the next one stand in the one that is spelt otherwise, too.
+        let expected: [&[u32]; 2] = [&[], &[2]];
+        assert_eq!(shared(&[" won", " then", " on"], &["one?", "on"]), expected);
         let far = "x".repeat(MOST_SKIPPED_LETTERS + 1);
         assert_eq!(shared(&[&far, " one"], &["one"]), [[0_u32; 0]]);
     }
