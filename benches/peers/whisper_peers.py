@@ -2,14 +2,15 @@
 """Speed of faster-whisper and whisper.cpp on a recording, with the weights and the search that whisper_speed uses.
 
 usage: benches/peers/whisper_peers.py CT2_FOLDER HF_FOLDER RECORDING [--threads 2] [--runs 3] [--ours BINARY [--dtype bf16]]
-                                      [--peers NAME,…] [--cold]
+                                      [--peers NAME,…] [--cold] [--no-times]
 
     pip install faster-whisper pywhispercpp soundfile
 
 CT2_FOLDER is the demo package's own folder (`model.bin`); HF_FOLDER the one that `scripts/fetch_demo_models.py whisper` makes
 of it, from which the file of whisper.cpp is written. Both search greedily without drawing again, and are told the text before.
 With --ours, whisper_speed runs in turn with the peers, RUNS rounds. Every time is printed as it is taken, and in the end the
-best of each. The first round warms up and does not count, unless --cold is given, for models that take long.
+best of each. The first round warms up and does not count, unless --cold is given, for models that take long. With --no-times
+whisper.cpp writes no time marks: random ones, of random weights, send it back to where it was without end.
 """
 
 import argparse
@@ -83,13 +84,14 @@ def faster_whisper(folder: Path, kind: str, threads: int):
     return run
 
 
-def whisper_cpp(file: Path, threads: int):
+def whisper_cpp(file: Path, threads: int, times: bool):
     from pywhispercpp.model import Model
 
     model = Model(str(file), n_threads=threads, print_progress=False, print_realtime=False, redirect_whispercpp_logs_to=None)
 
     def run(samples: np.ndarray) -> str:
-        segments = model.transcribe(samples, language="en", temperature_inc=0.0, greedy={"best_of": 1})
+        segments = model.transcribe(samples, language="en", temperature_inc=0.0, greedy={"best_of": 1},
+                                    no_timestamps=not times)
         return " ".join(segment.text for segment in segments)
 
     return run
@@ -106,6 +108,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto", help="of ours")
     parser.add_argument("--peers", default="faster-whisper float32,faster-whisper int8,whisper.cpp f16")
     parser.add_argument("--cold", action="store_true", help="the first round counts too")
+    parser.add_argument("--no-times", action="store_true", help="whisper.cpp writes no time marks")
     arguments = parser.parse_args()
     samples, rate = soundfile.read(arguments.recording, dtype="float32")
     assert rate == 16000 and samples.ndim == 1
@@ -118,7 +121,7 @@ def main() -> None:
             else:
                 ggml = Path(folder) / "model.bin"
                 write_ggml(arguments.hf, ggml)
-                peers[name] = whisper_cpp(ggml, arguments.threads)
+                peers[name] = whisper_cpp(ggml, arguments.threads, not arguments.no_times)
         best, texts = {}, {}
         for number in range(arguments.runs + (0 if arguments.cold else 1)):
             for name, run in peers.items():
