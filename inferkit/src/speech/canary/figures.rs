@@ -41,6 +41,12 @@ const FLASH_180M: Shape = Shape {
     vocabulary: 5248,
 };
 
+const V2_1B: Shape = Shape {
+    encoder: [32, 1024, 8],
+    decoder: [8, 1024, 8],
+    vocabulary: 16384,
+};
+
 impl TensorSource for Shape {
     fn find(&self, name: &str) -> Result<Option<StoredTensor<'_>>> {
         let Some(shape) = TensorSource::shape(self, name) else {
@@ -163,17 +169,23 @@ fn computing_seconds() -> f64 {
 #[test]
 #[ignore = "measures; run it alone, in release"]
 fn a_minute_in_the_shape_of_canary_180m_flash() {
-    minute(DtypePreference::Auto);
+    minute(FLASH_180M, DtypePreference::Auto);
 }
 
 #[test]
 #[ignore = "measures; run it alone, in release"]
 fn a_minute_in_the_shape_of_canary_180m_flash_in_bf16() {
-    minute(DtypePreference::Bf16);
+    minute(FLASH_180M, DtypePreference::Bf16);
 }
 
-fn minute(dtype: DtypePreference) {
-    let mut networks = load(FLASH_180M, dtype);
+#[test]
+#[ignore = "measures; run it alone, in release"]
+fn a_minute_in_the_shape_of_canary_1b_v2() {
+    minute(V2_1B, DtypePreference::Auto);
+}
+
+fn minute(shape: Shape, dtype: DtypePreference) {
+    let mut networks = load(shape, dtype);
     let samples: Vec<f32> = (0..960_000_u32)
         .map(|i| (i as f32 * 0.05).sin() * 0.1 + (i % 2003 * 7919 % 2003) as f32 / 1e5)
         .collect();
