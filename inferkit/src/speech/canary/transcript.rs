@@ -16,8 +16,10 @@ use super::plan::Timing;
 use super::text::CanaryTokenizer;
 use super::text::Character;
 use super::text::ChunkCharacters;
+use super::text::TAIL_TOKENS;
 use super::text::TimedText;
 use super::text::join_characters;
+use super::text::join_settled_characters;
 use super::text::merge_chunks;
 use crate::formats::sentencepiece::SentencePiece;
 use crate::task::Segment;
@@ -68,14 +70,9 @@ pub(super) struct Transcript {
     heard: Vec<Option<Heard>>,
     /// The first window that is not told yet.
     next: usize,
-    /// Tokens of the hour that have been told.
-    told_tokens: usize,
+    /// What has been told of the hour: tokens, or segments where an aligner says when they are spoken.
+    told: usize,
 }
-
-/// Tokens at the end of merged windows that the next window may still change.
-///
-/// Source: `merge`, which compares the last 24 tokens with the next window's first.
-const UNSETTLED_TOKENS: usize = 24;
 
 impl Transcript {
     /// An empty transcript of a recording of `samples`.
@@ -95,7 +92,7 @@ impl Transcript {
             language,
             seconds: seconds(samples),
             next: 0,
-            told_tokens: 0,
+            told: 0,
         }
     }
 
@@ -204,48 +201,66 @@ impl Transcript {
         let mut end = if is_last {
             merged.len()
         } else {
-            merged.len().saturating_sub(UNSETTLED_TOKENS)
+            merged.len().saturating_sub(TAIL_TOKENS)
         };
         let begins_word = |token: &Scored| {
             self.tokenizer
                 .piece(token.id)
                 .is_some_and(|piece| piece.starts_with('▁'))
         };
-        while !is_last && end > self.told_tokens && !merged.get(end).is_some_and(begins_word) {
+        while !is_last && end > self.told && !merged.get(end).is_some_and(begins_word) {
             end -= 1;
         }
-        let told = self.told_tokens;
-        self.told_tokens = if is_last { 0 } else { end.max(told) };
+        let told = self.told;
+        self.told = if is_last { 0 } else { end.max(told) };
         let new = merged.get(told..end).unwrap_or_default();
         let ids: Vec<u32> = new.iter().map(|token| token.id).collect();
         self.untimed(number, &self.text(&ids), new)
     }
 
-    /// All segments of an hour, after its last window.
-    fn joined(&self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
-        let (true, Some(aligner)) = (self.is_last_of_hour(number), aligner) else {
-            return Vec::new();
+    /// The sentences of an hour that are settled, and not told: all of them after its last window.
+    fn joined(&mut self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
+        let Some(aligner) = aligner else { return Vec::new() };
+        let is_last = self.is_last_of_hour(number);
+        let text = self.joined_text(number, aligner);
+        let first = self.hour(number).next().unwrap_or(number);
+        let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
+        let segments = segments(&text, seconds(covers), self.seconds, self.detail);
+        let told = self.told.min(segments.len());
+        self.told = if is_last { 0 } else { segments.len().max(self.told) };
+        // The aligner cuts the text by itself: its ids are not those that the decoder wrote.
+        let written = merge_chunks(&self.hour_tokens(number), |token| token.id);
+        let shares = self.shared(&written, &segments);
+        let new: Vec<_> = segments.into_iter().zip(shares).skip(told).collect();
+        let start_seconds = new.first().map_or(0.0, |(segment, _)| segment.start_seconds);
+        let is_behind = |number: &usize| {
+            let window = self.plan.windows.get(*number);
+            window.is_some_and(|window| seconds(window.covers.end) > start_seconds)
         };
-        let chunks: Vec<ChunkCharacters> = self
-            .hour(number)
+        let from = self.hour(number).find(is_behind).unwrap_or(number).min(number);
+        self.judged(from..number + 1, new)
+    }
+
+    /// The text of an hour up to window `number`, as far as it is settled.
+    fn joined_text(&self, number: usize, aligner: &SentencePiece) -> TimedText {
+        let heard = self.hour(number).take_while(|other| *other <= number);
+        let chunks: Vec<ChunkCharacters<'_>> = heard
             .filter_map(|number| self.heard(number))
             .map(|heard| ChunkCharacters {
                 characters: match &heard.aligned {
-                    Some(Aligned::Characters(characters)) => characters.clone(),
-                    Some(Aligned::Words(_)) | None => Vec::new(),
+                    Some(Aligned::Characters(characters)) => characters,
+                    Some(Aligned::Words(_)) | None => &[],
                 },
                 frames: heard.frames,
             })
             .collect();
-        let ids = |chunk: &ChunkCharacters| chunk.characters.iter().map(|character| character.id).collect();
+        let ids = |chunk: &ChunkCharacters<'_>| chunk.characters.iter().map(|character| character.id).collect();
         let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>(), |id| *id);
-        let text = join_characters(&chunks, &merged, aligner);
-        let first = self.hour(number).next().unwrap_or(number);
-        let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
-        let segments = segments(&text, seconds(covers), self.seconds, self.detail);
-        // The aligner cuts the text by itself: its ids are not those that the decoder wrote.
-        let written = merge_chunks(&self.hour_tokens(number), |token| token.id);
-        self.judged_together(first..number + 1, &written, segments)
+        if self.is_last_of_hour(number) {
+            return join_characters(&chunks, &merged, aligner);
+        }
+        let settled = merged.len().saturating_sub(TAIL_TOKENS);
+        join_settled_characters(&chunks, &merged, settled, aligner)
     }
 
     /// Tokens of the windows of an hour up to `number`.

@@ -6,6 +6,7 @@
 use super::aligner::Character;
 use super::timed::Timed;
 use super::timed::TimedText;
+use super::timed::ends_sentence;
 use super::timed::segments;
 use crate::formats::sentencepiece::SentencePiece;
 
@@ -13,10 +14,10 @@ use crate::formats::sentencepiece::SentencePiece;
 const PUNCTUATION: [&str; 4] = [",", ".", "!", "?"];
 
 /// The tokens of one chunk with their times.
-#[derive(Debug, Clone)]
-pub(in super::super) struct ChunkCharacters {
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct ChunkCharacters<'a> {
     /// In the order in which they are spoken.
-    pub(in super::super) characters: Vec<Character>,
+    pub(in super::super) characters: &'a [Character],
     /// Encoder frames of the chunk, without padding.
     pub(in super::super) frames: usize,
 }
@@ -25,7 +26,7 @@ pub(in super::super) struct ChunkCharacters {
 ///
 /// * `merged`: the tokens of all chunks, joined by [`merge_chunks`](super::merge_chunks)
 pub(in super::super) fn join_characters(
-    chunks: &[ChunkCharacters],
+    chunks: &[ChunkCharacters<'_>],
     merged: &[u32],
     tokenizer: &SentencePiece,
 ) -> TimedText {
@@ -37,12 +38,37 @@ pub(in super::super) fn join_characters(
     }
 }
 
+/// The sentences among these words that no chunk to come can change: the first of those that
+/// [`join_characters`] finds in the whole recording.
+///
+/// * `chunks`, `merged`: as far as they are known
+/// * `settled`: tokens of `merged` that stay as they are
+pub(in super::super) fn join_settled_characters(
+    chunks: &[ChunkCharacters<'_>],
+    merged: &[u32],
+    settled: usize,
+    tokenizer: &SentencePiece,
+) -> TimedText {
+    let kept = keep_merged(chunks, merged);
+    let mut words = words(kept.get(..settled).unwrap_or(&kept), tokenizer);
+    // The last word may go on, or get a mark.
+    words.pop();
+    words.truncate(words.iter().rposition(ends_sentence).map_or(0, |last| last + 1));
+    let segments = segments(&words);
+    let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
+    TimedText {
+        text: texts.join(" "),
+        segments,
+        words,
+    }
+}
+
 /// The tokens that are in `merged`, at their frames in the whole recording, none before the end of the one before it.
-fn keep_merged(chunks: &[ChunkCharacters], merged: &[u32]) -> Vec<Character> {
+fn keep_merged(chunks: &[ChunkCharacters<'_>], merged: &[u32]) -> Vec<Character> {
     let mut kept: Vec<Character> = Vec::new();
     let mut offset = 0_i64;
     for chunk in chunks {
-        for character in &chunk.characters {
+        for character in chunk.characters {
             if merged.get(kept.len()) != Some(&character.id) {
                 continue;
             }
@@ -140,6 +166,8 @@ fn words(characters: &[Character], tokenizer: &SentencePiece) -> Vec<Timed> {
 mod tests {
     use serde_json::Value;
 
+    use super::super::merge::TAIL_TOKENS;
+    use super::super::merge_chunks;
     use super::super::testing;
     use super::*;
 
@@ -161,7 +189,10 @@ mod tests {
         for case in &golden["cases"].as_array().unwrap()[..4] {
             let characters = characters(&case["char"]["char"]);
             let merged: Vec<u32> = characters.iter().map(|character| character.id).collect();
-            let chunk = ChunkCharacters { characters, frames: 47 };
+            let chunk = ChunkCharacters {
+                characters: &characters,
+                frames: 47,
+            };
             let found = join_characters(&[chunk], &merged, &tokenizer);
             let text = case["text"].as_str().unwrap();
             assert_eq!(found.text, text);
@@ -191,7 +222,7 @@ mod tests {
         let second = spoken("river. The light.", 1, &tokenizer);
         let merged = tokenizer.encode("The river. The light.");
         assert_eq!(merged.len(), first.len() + second.len() - 2);
-        let chunks = [first, second].map(|characters| ChunkCharacters { characters, frames: 20 });
+        let chunks = [&first, &second].map(|characters| ChunkCharacters { characters, frames: 20 });
         let found = join_characters(&chunks, &merged, &tokenizer);
         let words: Vec<_> = found
             .words
@@ -208,13 +239,50 @@ mod tests {
     }
 
     #[test]
+    fn sentences_are_settled_early_exactly_as_they_are_in_the_end() {
+        let tokenizer = testing::single_tokenizer();
+        let texts = [
+            "The river runs. The light of the day is on the water, and the boat goes down the river. Go on , then",
+            "Go on , then ! The fox ran over the field and the dog ran with the fox. Is the",
+            "Is the dog here? The kitchen is warm . The lazy dog lies near the fire, the quick brown fox jumps over it ",
+            "jumps over it again. No more",
+        ];
+        let spoken: Vec<Vec<Character>> = texts.iter().map(|text| spoken(text, 1, &tokenizer)).collect();
+        let chunk = |characters| ChunkCharacters {
+            characters,
+            frames: 125,
+        };
+        let chunks: Vec<ChunkCharacters> = spoken.iter().map(|spoken| chunk(spoken)).collect();
+        let ids: Vec<Vec<u32>> = spoken
+            .iter()
+            .map(|spoken| spoken.iter().map(|character| character.id).collect())
+            .collect();
+        let merge = |count: usize| merge_chunks(&ids[..count], |id| *id);
+        let whole = join_characters(&chunks, &merge(chunks.len()), &tokenizer);
+        let mut longest = 0;
+        for count in 1..=chunks.len() {
+            let merged = merge(count);
+            for settled in 0..=merged.len().saturating_sub(TAIL_TOKENS) {
+                let found = join_settled_characters(&chunks[..count], &merged, settled, &tokenizer);
+                assert!(
+                    whole.segments.starts_with(&found.segments),
+                    "{settled} of {count}: {found:?}"
+                );
+                assert!(whole.words.starts_with(&found.words), "{settled} of {count}: {found:?}");
+                longest = longest.max(found.segments.len());
+            }
+        }
+        assert!((3..whole.segments.len()).contains(&longest), "{longest} of {whole:?}");
+    }
+
+    #[test]
     fn a_token_before_the_end_of_the_one_before_it_moves_there() {
         let tokenizer = testing::single_tokenizer();
         let mut spoken = spoken("The river", 10, &tokenizer);
         spoken[1].start_frame = 3;
         let merged: Vec<u32> = spoken.iter().map(|character| character.id).collect();
         let chunk = ChunkCharacters {
-            characters: spoken,
+            characters: &spoken,
             frames: 40,
         };
         let found = join_characters(&[chunk], &merged, &tokenizer);

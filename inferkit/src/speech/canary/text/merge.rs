@@ -6,8 +6,9 @@
 /// First tokens of a chunk that may repeat the end of the one before: 0.6 of the twelve frames of a second.
 const HEAD_TOKENS: usize = 7;
 
-/// Last tokens of what is merged so far that are compared with them: twice the frames of a second.
-const TAIL_TOKENS: usize = 24;
+/// Last tokens of what is merged so far that are compared with them: twice the frames of a second. Those before them stay as
+/// they are.
+pub(in super::super) const TAIL_TOKENS: usize = 24;
 
 /// Joins the tokens of overlapping chunks, in their order; `id` tells which token an item is.
 pub(in super::super) fn merge_chunks<T: Copy>(chunks: &[Vec<T>], id: impl Fn(&T) -> u32 + Copy) -> Vec<T> {

@@ -74,9 +74,13 @@ impl TimedText {
     }
 }
 
+/// Whether a segment ends with this word.
+pub(super) fn ends_sentence(word: &Timed) -> bool {
+    word.text.ends_with(['.', '?', '!'])
+}
+
 /// Segments of words: each ends with a word whose last character ends a sentence; what is left is the last one.
 pub(super) fn segments(words: &[Timed]) -> Vec<Timed> {
-    let ends_sentence = |word: &Timed| word.text.ends_with(['.', '?', '!']);
     words
         .split_inclusive(ends_sentence)
         .filter_map(|words| {

@@ -53,11 +53,16 @@ impl Transcript {
         tokens: &[Scored],
         segments: Vec<Segment>,
     ) -> Vec<Segment> {
+        let shares = self.shared(tokens, &segments);
+        self.judged(windows, segments.into_iter().zip(shares))
+    }
+
+    /// Which tokens of one text belong to which of its segments.
+    pub(super) fn shared(&self, tokens: &[Scored], segments: &[Segment]) -> Vec<Vec<Scored>> {
         let written = self.written(tokens).into_iter();
         let spelt: Vec<(Scored, Vec<u8>)> = written.map(|token| (token, self.tokenizer.bytes(token.id))).collect();
         let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
-        let shares = shares(&spelt, &texts);
-        self.judged(windows, segments.into_iter().zip(shares))
+        shares(&spelt, &texts)
     }
 
     /// Tokens of the text, without marks such as times.

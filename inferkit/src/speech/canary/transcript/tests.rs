@@ -273,7 +273,7 @@ fn words_of_an_aligner_are_told_hour_by_hour_at_their_place_in_the_recording() {
         .map(|segments| segments.iter().map(|segment| segment.text.as_str()).collect())
         .collect();
     let expected: [&[&str]; 4] = [&["go on."], &[], &["turn on the light in the kitchen"], &["go."]];
-    assert_eq!(texts, expected, "an hour is told once its last window is heard");
+    assert_eq!(texts, expected, "no sentence has ended before an hour's last window");
 
     let check = |found: f64, seconds: f64, frame: usize| {
         let expected = seconds + frame as f64 * 0.08;
@@ -291,4 +291,31 @@ fn words_of_an_aligner_are_told_hour_by_hour_at_their_place_in_the_recording() {
     check(words[4].start_seconds, 3600.0, 112 + 2 * before + 1);
     let times = words.iter().flat_map(|word| [word.start_seconds, word.end_seconds]);
     assert!(times.is_sorted());
+}
+
+#[test]
+fn sentences_of_an_aligner_are_told_as_soon_as_the_next_window_cannot_change_them() {
+    let tokenizer = aligner_tokenizer();
+    let first =
+        "The river runs. The light is on the water and the boat goes down the river to the house on the hill. Turn on";
+    let second =
+        "Turn on the light. The quick brown fox jumps over the lazy dog near the river and the cat sleeps on. Go on";
+    let windows = [(first, 0..10, 0), (second, 9..19, 0), ("Go on.", 18..28, 0)];
+    let told = told_by_aligner(&windows, &tokenizer);
+    let counts: Vec<usize> = told.iter().map(Vec::len).collect();
+    assert!(counts.iter().all(|count| *count > 0), "{told:?}");
+    let segments: Vec<Segment> = told.into_iter().flatten().collect();
+    let texts: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
+    assert_eq!(
+        texts.join(" "),
+        format!("{} the light.{}", first, &second["Turn on the light.".len()..]) + "."
+    );
+    let starts = segments.iter().map(|segment| segment.start_seconds);
+    assert!(starts.is_sorted(), "{segments:?}");
+    for segment in &segments {
+        let (text, _) = spelt(segment);
+        assert_eq!(text, segment.text, "the tokens are those of the text");
+        let window = segment.decoding.as_ref().unwrap().window_start_seconds;
+        assert!(window <= segment.start_seconds, "{segment:?}");
+    }
 }
