@@ -16,11 +16,10 @@ use super::plan::Timing;
 use super::text::CanaryTokenizer;
 use super::text::Character;
 use super::text::ChunkCharacters;
-use super::text::TAIL_TOKENS;
+use super::text::Merged;
 use super::text::TimedText;
 use super::text::join_characters;
 use super::text::join_settled_characters;
-use super::text::merge_chunks;
 use crate::formats::sentencepiece::SentencePiece;
 use crate::task::Segment;
 use crate::task::TimeDetail;
@@ -70,8 +69,20 @@ pub(super) struct Transcript {
     heard: Vec<Option<Heard>>,
     /// The first window that is not told yet.
     next: usize,
-    /// What has been told of the hour: tokens, or segments where an aligner says when they are spoken.
-    told: usize,
+    hour: Hour,
+}
+
+/// What the overlapping windows of an hour say together, as far as they have been told.
+#[derive(Debug, Default)]
+struct Hour {
+    /// Tokens that the decoder wrote.
+    tokens: Merged<Scored>,
+    /// Ids of the aligner's tokens, which cuts the text by itself.
+    characters: Merged<u32>,
+    /// How many of `tokens` have been told where words have no times.
+    told_tokens: usize,
+    /// How many sentences have been told where an aligner gives them times.
+    told_segments: usize,
 }
 
 impl Transcript {
@@ -92,7 +103,7 @@ impl Transcript {
             language,
             seconds: seconds(samples),
             next: 0,
-            told: 0,
+            hour: Hour::default(),
         }
     }
 
@@ -153,8 +164,17 @@ impl Transcript {
     /// The segments that window `number` completes.
     fn tell(&mut self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
         match (self.plan.cut, self.timing) {
-            (Cut::Overlapping, Timing::Aligner) => self.joined(number, aligner),
-            (Cut::Overlapping, Timing::None | Timing::Tokens) => self.settled(number),
+            (Cut::Overlapping, timing) => {
+                self.hour.tokens.push(&self.scored(number), |token| token.id);
+                let told = match (timing, aligner) {
+                    (Timing::Aligner, Some(aligner)) => self.joined(number, aligner),
+                    (Timing::Aligner | Timing::None | Timing::Tokens, _) => self.settled(number),
+                };
+                if self.is_last_of_hour(number) {
+                    self.hour = Hour::default();
+                }
+                told
+            }
             (Cut::Whole | Cut::Fixed, Timing::None) => {
                 self.untimed(number, &self.text(self.tokens(number)), &self.scored(number))
             }
@@ -196,41 +216,38 @@ impl Transcript {
 
     /// What is settled of the hour's merged tokens, and not told: whole words, all of them after the hour's last window.
     fn settled(&mut self, number: usize) -> Vec<Segment> {
-        let merged = merge_chunks(&self.hour_tokens(number), |token| token.id);
+        let (merged, told) = (self.hour.tokens.items(), self.hour.told_tokens);
         let is_last = self.is_last_of_hour(number);
         let mut end = if is_last {
             merged.len()
         } else {
-            merged.len().saturating_sub(TAIL_TOKENS)
+            self.hour.tokens.settled()
         };
         let begins_word = |token: &Scored| {
             self.tokenizer
                 .piece(token.id)
                 .is_some_and(|piece| piece.starts_with('▁'))
         };
-        while !is_last && end > self.told && !merged.get(end).is_some_and(begins_word) {
+        while !is_last && end > told && !merged.get(end).is_some_and(begins_word) {
             end -= 1;
         }
-        let told = self.told;
-        self.told = if is_last { 0 } else { end.max(told) };
         let new = merged.get(told..end).unwrap_or_default();
         let ids: Vec<u32> = new.iter().map(|token| token.id).collect();
-        self.untimed(number, &self.text(&ids), new)
+        let segments = self.untimed(number, &self.text(&ids), new);
+        self.hour.told_tokens = end;
+        segments
     }
 
     /// The sentences of an hour that are settled, and not told: all of them after its last window.
-    fn joined(&mut self, number: usize, aligner: Option<&SentencePiece>) -> Vec<Segment> {
-        let Some(aligner) = aligner else { return Vec::new() };
-        let is_last = self.is_last_of_hour(number);
+    fn joined(&mut self, number: usize, aligner: &SentencePiece) -> Vec<Segment> {
+        let ids: Vec<u32> = self.characters(number).iter().map(|character| character.id).collect();
+        self.hour.characters.push(&ids, |id| *id);
         let text = self.joined_text(number, aligner);
         let first = self.hour(number).next().unwrap_or(number);
         let covers = self.plan.windows.get(first).map_or(0, |window| window.covers.start);
         let segments = segments(&text, seconds(covers), self.seconds, self.detail);
-        let told = self.told.min(segments.len());
-        self.told = if is_last { 0 } else { segments.len().max(self.told) };
-        // The aligner cuts the text by itself: its ids are not those that the decoder wrote.
-        let written = merge_chunks(&self.hour_tokens(number), |token| token.id);
-        let shares = self.shared(&written, &segments);
+        let shares = self.shared(self.hour.tokens.items(), &segments);
+        let told = std::mem::replace(&mut self.hour.told_segments, segments.len());
         let new: Vec<_> = segments.into_iter().zip(shares).skip(told).collect();
         let start_seconds = new.first().map_or(0.0, |(segment, _)| segment.start_seconds);
         let is_behind = |number: &usize| {
@@ -245,28 +262,24 @@ impl Transcript {
     fn joined_text(&self, number: usize, aligner: &SentencePiece) -> TimedText {
         let heard = self.hour(number).take_while(|other| *other <= number);
         let chunks: Vec<ChunkCharacters<'_>> = heard
-            .filter_map(|number| self.heard(number))
-            .map(|heard| ChunkCharacters {
-                characters: match &heard.aligned {
-                    Some(Aligned::Characters(characters)) => characters,
-                    Some(Aligned::Words(_)) | None => &[],
-                },
-                frames: heard.frames,
+            .map(|number| ChunkCharacters {
+                characters: self.characters(number),
+                frames: self.heard(number).map_or(0, |heard| heard.frames),
             })
             .collect();
-        let ids = |chunk: &ChunkCharacters<'_>| chunk.characters.iter().map(|character| character.id).collect();
-        let merged = merge_chunks(&chunks.iter().map(ids).collect::<Vec<Vec<u32>>>(), |id| *id);
+        let merged = &self.hour.characters;
         if self.is_last_of_hour(number) {
-            return join_characters(&chunks, &merged, aligner);
+            return join_characters(&chunks, merged.items(), aligner);
         }
-        let settled = merged.len().saturating_sub(TAIL_TOKENS);
-        join_settled_characters(&chunks, &merged, settled, aligner)
+        join_settled_characters(&chunks, merged.items(), merged.settled(), aligner)
     }
 
-    /// Tokens of the windows of an hour up to `number`.
-    fn hour_tokens(&self, number: usize) -> Vec<Vec<Scored>> {
-        let until = self.hour(number).take_while(|other| *other <= number);
-        until.map(|number| self.scored(number)).collect()
+    /// The aligner's tokens of a window; none where the text does not fit the sound.
+    fn characters(&self, number: usize) -> &[Character] {
+        match self.heard(number).and_then(|heard| heard.aligned.as_ref()) {
+            Some(Aligned::Characters(characters)) => characters,
+            Some(Aligned::Words(_)) | None => &[],
+        }
     }
 
     /// The windows of the hour that `number` belongs to.

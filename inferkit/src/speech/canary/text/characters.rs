@@ -24,7 +24,7 @@ pub(in super::super) struct ChunkCharacters<'a> {
 
 /// Times of the words of a recording in overlapping chunks.
 ///
-/// * `merged`: the tokens of all chunks, joined by [`merge_chunks`](super::merge_chunks)
+/// * `merged`: the tokens of all chunks, joined by [`Merged`](super::Merged)
 pub(in super::super) fn join_characters(
     chunks: &[ChunkCharacters<'_>],
     merged: &[u32],
@@ -63,9 +63,19 @@ pub(in super::super) fn join_settled_characters(
     }
 }
 
+/// A token at its place in the whole recording.
+#[derive(Debug, Clone, Copy)]
+struct Placed<'a> {
+    character: &'a Character,
+    start_frame: i64,
+    end_frame: i64,
+}
+
 /// The tokens that are in `merged`, at their frames in the whole recording, none before the end of the one before it.
-fn keep_merged(chunks: &[ChunkCharacters<'_>], merged: &[u32]) -> Vec<Character> {
-    let mut kept: Vec<Character> = Vec::new();
+///
+/// A chunk whose text the aligner could not fit into the sound has no tokens here, as in the original.
+fn keep_merged<'a>(chunks: &[ChunkCharacters<'a>], merged: &[u32]) -> Vec<Placed<'a>> {
+    let mut kept: Vec<Placed<'a>> = Vec::new();
     let mut offset = 0_i64;
     for chunk in chunks {
         for character in chunk.characters {
@@ -77,10 +87,10 @@ fn keep_merged(chunks: &[ChunkCharacters<'_>], merged: &[u32]) -> Vec<Character>
             if let Some(before) = kept.last().filter(|before| start < before.end_frame) {
                 (start, end) = (before.end_frame, before.end_frame);
             }
-            kept.push(Character {
+            kept.push(Placed {
+                character,
                 start_frame: start,
                 end_frame: end,
-                ..character.clone()
             });
         }
         // A second of overlap is a hundred feature columns, eight to a frame.
@@ -116,32 +126,34 @@ fn is_mark(character: &Character) -> bool {
 }
 
 /// Whether the token at `index` begins a word.
-fn starts_word(characters: &[Character], index: usize) -> bool {
-    let Some(character) = characters.get(index).filter(|character| !is_mark(character)) else {
+fn starts_word(placed: &[Placed<'_>], index: usize) -> bool {
+    let characters = |from: usize| placed.iter().skip(from).map(|placed| placed.character);
+    let Some(character) = characters(index).next().filter(|character| !is_mark(character)) else {
         return false;
     };
-    let mut after = characters.iter().skip(index + 1);
+    let mut after = characters(index + 1);
     // A piece prints itself unless it begins with the mark of spaces.
     character.piece != character.text
         || character.text == " " && after.find(|next| next.text != " ").is_some_and(|next| !is_mark(next))
 }
 
-fn words(characters: &[Character], tokenizer: &SentencePiece) -> Vec<Timed> {
+fn words(characters: &[Placed<'_>], tokenizer: &SentencePiece) -> Vec<Timed> {
     let mut words: Vec<Timed> = Vec::new();
     let mut open = OpenWord::default();
     let mut previous_end = -1;
-    for (index, character) in characters.iter().enumerate() {
+    for (index, placed) in characters.iter().enumerate() {
+        let character = placed.character;
         if starts_word(characters, index) {
             words.extend(open.close(previous_end, tokenizer));
             if character.text != " " {
-                open.start_frame = character.start_frame;
+                open.start_frame = placed.start_frame;
                 open.pieces.push(character);
             }
         } else if is_mark(character) && open.pieces.is_empty() {
             if let Some(last) = words.last_mut() {
                 let text = last.text.strip_suffix(' ').unwrap_or(&last.text);
                 let text = format!("{text}{}", character.text);
-                *last = Timed::new(text, last.start_frame, character.end_frame);
+                *last = Timed::new(text, last.start_frame, placed.end_frame);
             }
         } else {
             let is_space = |last: &&Character| matches!(last.piece.as_str(), " " | "_" | "\u{2581}");
@@ -149,11 +161,11 @@ fn words(characters: &[Character], tokenizer: &SentencePiece) -> Vec<Timed> {
                 open.pieces.pop();
             }
             if open.pieces.is_empty() {
-                open.start_frame = character.start_frame;
+                open.start_frame = placed.start_frame;
             }
             open.pieces.push(character);
         }
-        previous_end = character.end_frame;
+        previous_end = placed.end_frame;
     }
     words.extend(open.close(previous_end, tokenizer));
     if let Some((word, first)) = words.first_mut().zip(characters.first()) {
@@ -166,8 +178,7 @@ fn words(characters: &[Character], tokenizer: &SentencePiece) -> Vec<Timed> {
 mod tests {
     use serde_json::Value;
 
-    use super::super::merge::TAIL_TOKENS;
-    use super::super::merge_chunks;
+    use super::super::Merged;
     use super::super::testing;
     use super::*;
 
@@ -252,25 +263,27 @@ mod tests {
             characters,
             frames: 125,
         };
-        let chunks: Vec<ChunkCharacters> = spoken.iter().map(|spoken| chunk(spoken)).collect();
-        let ids: Vec<Vec<u32>> = spoken
-            .iter()
-            .map(|spoken| spoken.iter().map(|character| character.id).collect())
-            .collect();
-        let merge = |count: usize| merge_chunks(&ids[..count], |id| *id);
-        let whole = join_characters(&chunks, &merge(chunks.len()), &tokenizer);
-        let mut longest = 0;
-        for count in 1..=chunks.len() {
-            let merged = merge(count);
-            for settled in 0..=merged.len().saturating_sub(TAIL_TOKENS) {
-                let found = join_settled_characters(&chunks[..count], &merged, settled, &tokenizer);
-                assert!(
-                    whole.segments.starts_with(&found.segments),
-                    "{settled} of {count}: {found:?}"
-                );
-                assert!(whole.words.starts_with(&found.words), "{settled} of {count}: {found:?}");
-                longest = longest.max(found.segments.len());
+        let chunks: Vec<ChunkCharacters<'_>> = spoken.iter().map(|spoken| chunk(spoken)).collect();
+        let mut merged = Merged::default();
+        let mut found = Vec::new();
+        for (count, spoken) in (1..).zip(&spoken) {
+            let ids: Vec<u32> = spoken.iter().map(|character| character.id).collect();
+            merged.push(&ids, |id| *id);
+            for settled in 0..=merged.settled() {
+                found.push(join_settled_characters(
+                    &chunks[..count],
+                    merged.items(),
+                    settled,
+                    &tokenizer,
+                ));
             }
+        }
+        let whole = join_characters(&chunks, merged.items(), &tokenizer);
+        let mut longest = 0;
+        for found in found {
+            assert!(whole.segments.starts_with(&found.segments), "{found:?}");
+            assert!(whole.words.starts_with(&found.words), "{found:?}");
+            longest = longest.max(found.segments.len());
         }
         assert!((3..whole.segments.len()).contains(&longest), "{longest} of {whole:?}");
     }

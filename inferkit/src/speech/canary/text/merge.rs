@@ -6,23 +6,47 @@
 /// First tokens of a chunk that may repeat the end of the one before: 0.6 of the twelve frames of a second.
 const HEAD_TOKENS: usize = 7;
 
-/// Last tokens of what is merged so far that are compared with them: twice the frames of a second. Those before them stay as
-/// they are.
-pub(in super::super) const TAIL_TOKENS: usize = 24;
+/// Last tokens of what is merged so far that are compared with them: twice the frames of a second.
+const TAIL_TOKENS: usize = 24;
 
-/// Joins the tokens of overlapping chunks, in their order; `id` tells which token an item is.
-pub(in super::super) fn merge_chunks<T: Copy>(chunks: &[Vec<T>], id: impl Fn(&T) -> u32 + Copy) -> Vec<T> {
-    let mut merged: Vec<T> = Vec::new();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let (head, tail) = chunk.split_at(chunk.len().min(HEAD_TOKENS));
-        if index == 0 {
-            merged.extend_from_slice(chunk);
-        } else {
-            merged = join(&merged, head, id);
-            merged.extend_from_slice(tail);
+/// The tokens of overlapping chunks, joined one chunk after another.
+///
+/// All but the last [`TAIL_TOKENS`] are settled: whoever tells them need not take them back. The original, which joins when it has
+/// all chunks, may reach further back after chunks of so few tokens that the whole has become shorter; here it ends at what is settled.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Merged<T> {
+    items: Vec<T>,
+    settled: usize,
+}
+
+impl<T> Default for Merged<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            settled: 0,
         }
     }
-    merged
+}
+
+impl<T: Copy> Merged<T> {
+    /// Adds the tokens of the next chunk; `id` tells which token an item is.
+    pub(in super::super) fn push(&mut self, chunk: &[T], id: impl Fn(&T) -> u32) {
+        let (head, tail) = chunk.split_at(chunk.len().min(HEAD_TOKENS));
+        let base = self.settled.max(self.items.len().saturating_sub(TAIL_TOKENS));
+        join(&mut self.items, base, head, id);
+        self.items.extend_from_slice(tail);
+        self.settled = self.settled.max(self.items.len().saturating_sub(TAIL_TOKENS));
+    }
+
+    /// All tokens as they are by now.
+    pub(in super::super) fn items(&self) -> &[T] {
+        &self.items
+    }
+
+    /// How many of the first no chunk to come will change.
+    pub(in super::super) const fn settled(&self) -> usize {
+        self.settled
+    }
 }
 
 /// What two sequences share.
@@ -35,18 +59,16 @@ struct Common {
     length: usize,
 }
 
-/// `buffer` and then `head`, without the tokens that both have where they meet.
-fn join<T: Copy>(buffer: &[T], head: &[T], id: impl Fn(&T) -> u32 + Copy) -> Vec<T> {
-    let base = buffer.len().saturating_sub(TAIL_TOKENS);
-    let ids = |items: &[T]| items.iter().map(id).collect::<Vec<u32>>();
+/// Adds `head` to `buffer`, without the tokens that both have where they meet, which is looked for from `base` on.
+fn join<T: Copy>(buffer: &mut Vec<T>, base: usize, head: &[T], id: impl Fn(&T) -> u32) {
+    let ids = |items: &[T]| items.iter().map(&id).collect::<Vec<u32>>();
     let common = common(&ids(&buffer[base..]), &ids(head));
     let (kept, rest) = match common {
         Some(common) => (base + common.tail + common.length, common.head + common.length),
         None => (buffer.len(), 0),
     };
-    let kept = &buffer[..kept.min(buffer.len())];
-    let rest = &head[rest.min(head.len())..];
-    [kept, rest].concat()
+    buffer.truncate(kept);
+    buffer.extend_from_slice(&head[rest.min(head.len())..]);
 }
 
 /// What the end of `tail` and `head` share, if that is enough to cut there.
@@ -165,7 +187,9 @@ mod tests {
     use super::*;
 
     fn merged(chunks: &[Vec<u32>]) -> Vec<u32> {
-        merge_chunks(chunks, |id| *id)
+        let mut merged = Merged::default();
+        chunks.iter().for_each(|chunk| merged.push(chunk, |id| *id));
+        merged.items().to_vec()
     }
 
     #[test]
@@ -176,7 +200,9 @@ mod tests {
         for case in cases {
             let (buffer, head) = (testing::ids(&case["buffer"]), testing::ids(&case["data"]));
             let expected = testing::ids(&case["merged"]);
-            assert_eq!(join(&buffer, &head, |id| *id), expected, "{buffer:?} and {head:?}");
+            let mut found = buffer.clone();
+            join(&mut found, buffer.len().saturating_sub(TAIL_TOKENS), &head, |id| *id);
+            assert_eq!(found, expected, "{buffer:?} and {head:?}");
         }
     }
 
@@ -189,7 +215,7 @@ mod tests {
             .iter()
             .map(|chunk| testing::ids(&chunk["ids"]))
             .collect();
-        let text = testing::single_tokenizer().decode(&merge_chunks(&chunks, |id| *id));
+        let text = testing::single_tokenizer().decode(&merged(&chunks));
         assert_eq!(text, expected["long_chunked"]["text"].as_str().unwrap());
     }
 
@@ -206,5 +232,44 @@ mod tests {
         let second: Vec<u32> = (100..107).chain([1, 2, 3]).collect();
         let merged = merged(&[vec![1, 2, 3], second.clone()]);
         assert_eq!(merged, [vec![1, 2, 3], second].concat());
+    }
+
+    #[test]
+    fn what_is_settled_stays_though_chunks_of_few_tokens_shorten_the_whole() {
+        let chunks = [(0..60).collect(), vec![38, 39, 1000], vec![18, 19, 2000, 2001]];
+        let mut merged = Merged::default();
+        let mut settled = Vec::new();
+        for chunk in &chunks {
+            merged.push(chunk, |id| *id);
+            assert!(merged.items().starts_with(&settled), "{settled:?} of {merged:?}");
+            settled = merged.items()[..merged.settled()].to_vec();
+        }
+        assert_eq!(settled, (0..36).collect::<Vec<u32>>());
+        // The original would find 18 and 19 of the first chunk again, and give up all behind them.
+        let expected = [(0..40).collect(), vec![1000], chunks[2].clone()].concat();
+        assert_eq!(merged.items(), expected);
+    }
+
+    #[test]
+    fn settled_tokens_stay_whatever_chunks_repeat() {
+        let mut state = 7_u32;
+        let mut next = |bound: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % bound
+        };
+        for case in 0..2_000 {
+            let mut merged = Merged::default();
+            let mut settled = Vec::new();
+            for _ in 0..6 {
+                let length = if next(2) == 0 { next(8) } else { next(60) };
+                let chunk: Vec<u32> = (0..length).map(|_| next(5)).collect();
+                merged.push(&chunk, |id| *id);
+                assert!(
+                    merged.items().starts_with(&settled),
+                    "case {case}: {settled:?} of {merged:?}"
+                );
+                settled = merged.items()[..merged.settled()].to_vec();
+            }
+        }
     }
 }
