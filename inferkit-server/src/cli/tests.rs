@@ -109,12 +109,14 @@ fn instructions_that_are_not_there_are_refused_with_the_choices() {
         code(&["doctor", "--models-dir", folder.path().to_str().unwrap()]);
         return;
     }
-    let text = doctor_with("Portable");
-    let kernels = text.lines().find(|line| line.contains(" kernels "));
-    assert!(
-        kernels.is_some_and(|line| line.starts_with("ok ") && line.contains(" portable ")),
-        "{text}"
-    );
+    for (kernels, named) in [("Portable", " portable "), ("", " ")] {
+        let text = doctor_with(kernels);
+        let line = text.lines().find(|line| line.contains(" kernels "));
+        assert!(
+            line.is_some_and(|line| line.starts_with("ok ") && line.contains(named)),
+            "{text}"
+        );
+    }
     // Of another kind of processor, and of none.
     let other = if cfg!(target_arch = "aarch64") { "avx2" } else { "neon" };
     for (kernels, reasons) in [
