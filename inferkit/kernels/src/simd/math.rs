@@ -79,7 +79,7 @@ pub(crate) unsafe fn gelu<S: Simd>(x: S::F) -> S::F {
     let tail = S::mul(S::mul(p, t), exp::<S>(S::mul(S::sub(S::splat(0.0), z), z)));
     let half = S::mul(S::splat(0.5), x);
     let negative = S::mul(half, tail);
-    let positive = S::sub(x, negative);
+    let positive = S::mul(half, S::sub(S::splat(2.0), tail));
     S::select_lt(x, S::splat(0.0), negative, positive)
 }
 
@@ -89,6 +89,7 @@ pub(crate) unsafe fn gelu_tanh<S: Simd>(x: S::F) -> S::F {
     const SQRT_2_OVER_PI: f32 = 0.797_884_6;
     let cube = S::mul(S::mul(x, x), x);
     let inner = S::mul(S::splat(SQRT_2_OVER_PI), S::fma(S::splat(0.044_715), cube, x));
-    // x / 2 (1 + tanh u) = x sigmoid(2 u)
-    S::mul(x, sigmoid::<S>(S::add(inner, inner)))
+    // x / 2 (1 + tanh u) = x / (1 + e^(-2 u)), whose denominator stops growing where next to nothing is left.
+    let value = S::div(x, S::add(S::splat(1.0), exp::<S>(S::mul(S::splat(-2.0), inner))));
+    S::select_lt(x, S::splat(-12.0), S::mul(S::splat(0.0), x), value)
 }
