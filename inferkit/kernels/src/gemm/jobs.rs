@@ -195,7 +195,8 @@ fn multiply(
     } else {
         SEVERAL
     };
-    let looks_ahead = m >= several && weight.bytes() > CACHED;
+    let is_read_once = m == rows.len;
+    let looks_ahead = m >= several && (is_read_once || weight.bytes() > CACHED);
     // A slice lies within one run; the rows of the next run begin a gap further on.
     let (run, gap) = prepared.runs.map_or((weight.k(), 0), |runs| (runs.len, runs.gap));
     let mut k_start = 0;
@@ -252,7 +253,7 @@ const SEVERAL: usize = 2;
 /// the way of what the first tile asks for.
 const SEVERAL_PLAIN: usize = 9;
 
-/// Bytes of a weight that stays in the second-level cache from one block of rows to the next.
+/// Bytes of a weight that stays in the second-level cache from one block of rows to the next, if there is a next.
 const CACHED: usize = 256 << 10;
 
 /// Whether quants of such a weight have fewer than 8 bits.
