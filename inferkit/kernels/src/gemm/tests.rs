@@ -4,6 +4,7 @@ mod awkward;
 mod batches;
 mod grouped;
 mod meaning;
+mod memory;
 mod normalised;
 mod tile_unit;
 

@@ -2,6 +2,7 @@ mod attention;
 mod awkward;
 mod lstm;
 mod maps;
+mod memory;
 
 use super::{Conv1d, DepthwiseConv1d};
 use crate::testing::{Guarded, Random, cut, same_bits};

@@ -8,11 +8,16 @@ thread_local! {
     static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Bytes that the current thread allocates while it does `work`.
-pub(crate) fn taken_by(work: impl FnOnce()) -> usize {
+/// What a kernel may take from the system each time it is called: lists of jobs and of rows. Rows themselves are far larger.
+const LITTLE: usize = 8_192;
+
+/// Checks that the second `call` finds the memory of the first.
+pub(crate) fn check_memory(what: &str, mut call: impl FnMut()) {
+    call();
     let before = TAKEN.get();
-    work();
-    TAKEN.get() - before
+    call();
+    let taken = TAKEN.get() - before;
+    assert!(taken <= LITTLE, "{what} takes {taken} bytes each time it is called");
 }
 
 /// The system's memory, counted.
