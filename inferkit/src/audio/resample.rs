@@ -1,8 +1,8 @@
 //! Any sampling rate to 16 kHz, piece by piece: by the filter for speech, or by that of [`sinc`](super::sinc).
 //!
 //! Rubato's synchronous FFT resampler with a window of about 4096 samples and Blackman-Harris² as its filter: flat to
-//! 7.8 kHz, −139 dB above 8.2 kHz (measured by the tests). A polynomial resampler would fold everything back, and the
-//! library's default window of 1024 already loses 26 dB at 7.8 kHz.
+//! 7.6 kHz within 0.01 dB, below −130 dB from 8.2 kHz on (both by the tests, for all common rates). A polynomial resampler would
+//! fold everything back, and the library's default window of 1024 already loses 26 dB at 7.8 kHz.
 
 use rubato::Fft;
 use rubato::FixedSync;
