@@ -4,13 +4,14 @@
 usage: texts.py MODEL RECORDING... > texts.json
 
 Needs torch, transformers and soundfile. MODEL is the folder that `scripts/fetch_demo_models.py whisper` makes. `text` is long
-form decoding as the original does it: times, text before as prompt, temperatures where a text is not believed. `plain` is what
-`generate` gives without options: one pass without times. Words of reference are those that the recordings' own descriptions
+form decoding as the original does it: times, text before as prompt, temperatures where a text is not believed: `is_drawn`, and then `certain` is what stands before that. `plain` is what
+`generate` gives without options: one pass without times over the first half minute. Words of reference are those that the recordings' own descriptions
 name; they stand in this file, since they belong to several folders. `errors` counts words that `text` has wrong, of `words`,
 without case and punctuation.
 """
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -55,15 +56,23 @@ def main() -> None:
     for path in recordings:
         samples, rate = soundfile.read(path, dtype="float32")
         assert rate == 16000 and samples.ndim == 1
-        features = extract(samples, sampling_rate=rate, return_tensors="pt").input_features
+        # Without this, what comes after half a minute would be cut off.
+        whole = dict(truncation=False, padding="longest") if samples.size > 30 * rate else {}
+        features = extract(samples, sampling_rate=rate, return_tensors="pt", **whole).input_features
         torch.manual_seed(0)
         long_form = dict(return_timestamps=True, condition_on_prev_tokens=True, logprob_threshold=-1.0,
                          compression_ratio_threshold=2.4, no_speech_threshold=0.6)
         with torch.no_grad():
             greedy = decode(model.generate(features, temperature=0.0, **long_form))
             fallback = decode(model.generate(features, temperature=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0), **long_form))
-            plain = decode(model.generate(features))
+            plain = decode(model.generate(features[..., :3000]))
         texts.append({"recording": path.name, "text": greedy, "is_drawn": greedy != fallback, "plain": plain})
+        if greedy != fallback:
+            certain = os.path.commonprefix([greedy.split(), fallback.split()])
+            # Draws may begin with the same words by chance, hardly with the same sentence.
+            while certain and certain[-1][-1] not in ".?!":
+                certain.pop()
+            texts[-1]["certain"] = " ".join(certain)
         if reference := REFERENCES.get(path.stem):
             texts[-1] |= {"reference": reference, "words": len(words(reference)),
                           "errors": word_errors(words(reference), words(greedy))}
