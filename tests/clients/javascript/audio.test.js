@@ -42,6 +42,7 @@ for (const model of skip ? ["none"] : models) {
   test(`${model}: subtitles are text with times`, { skip }, async () => {
     const subtitles = await transcribe({ response_format: "srt" });
     assert.match(subtitles, /^1\n\d\d:\d\d:\d\d,\d{3} --> \d\d:\d\d:\d\d,\d{3}\n\S/);
+    assert.match(await transcribe({ response_format: "vtt" }), /^WEBVTT\n\n\d\d:\d\d:\d\d\.\d{3} --> /);
   });
 
   test(`${model}: the deltas of a stream are the text`, { skip }, async () => {
@@ -62,3 +63,15 @@ for (const model of skip ? ["none"] : models) {
     });
   });
 }
+
+// The route takes no language: Canary's default is English.
+test("a translation has the formats of a transcription", { skip: skip || !models.includes("canary") }, async () => {
+  const text = "Set the timer to two minutes.";
+  const translate = (options) => client.audio.translations.create({ model: "canary", file: createReadStream(path), ...options });
+  assert.equal((await translate({})).text, text);
+  assert.equal(await translate({ response_format: "text" }), `${text}\n`);
+  assert.ok((await translate({ response_format: "srt" })).includes(`\n${text}\n`));
+  assert.ok((await translate({ response_format: "vtt" })).includes(`\n${text}\n`));
+  const answer = await translate({ response_format: "verbose_json" });
+  assert.deepEqual([answer.text, answer.language, answer.segments.length], [text, "english", 1]);
+});
