@@ -188,7 +188,9 @@ mod tests {
 
     fn merged(chunks: &[Vec<u32>]) -> Vec<u32> {
         let mut merged = Merged::default();
-        chunks.iter().for_each(|chunk| merged.push(chunk, |id| *id));
+        for chunk in chunks {
+            merged.push(chunk, |id| *id);
+        }
         merged.items().to_vec()
     }
 
