@@ -127,8 +127,8 @@ fn hints(fields: &mut Fields) -> Result<Wishes, ApiError> {
     })
 }
 
-/// How fine times must be for the format alone. Where none are told, none are asked for: with an aligner, those of overlapping
-/// windows are found out after the last of them, and nothing could be streamed before.
+/// How fine times must be for the format alone. Where none are told, none are asked for: an aligner is a second network, and tells
+/// whole sentences only.
 const fn times_of(format: Format) -> TimeDetail {
     match format {
         Format::Json | Format::Text => TimeDetail::None,
