@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help demo test format lint unit kernels clients fuzz bench openapi
+.PHONY: help demo test format lint unit kernels miri clients fuzz bench openapi
 
 help: ## What can be typed here
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -33,8 +33,11 @@ unit: ## The Rust tests of the whole workspace, examples included
 
 kernels: ## The kernels under the address sanitizer and Miri, and on processors that emulators know
 	@scripts/check-sanitizer.sh
-	@scripts/check-miri.sh
+	@scripts/check-miri.sh pool:: simd:: aligned:: scratch::
 	@scripts/check-tiers.sh
+
+miri: ## All tests of the kernels under Miri, which takes an hour
+	@scripts/check-miri.sh
 
 clients: ## The official clients against the server on the demo model
 	@python3 scripts/fetch_demo_models.py

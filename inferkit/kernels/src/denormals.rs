@@ -2,6 +2,11 @@
 //!
 //! Silence in a speech front end decays into denormals, and arithmetic on them is 10 to 100 times slower on some cores.
 //!
+//! The compiler assumes that the modes are those of a new thread: strictly, Rust has no meaning for code that runs in others. All
+//! that it could do by that assumption is to compute with constants in advance, whose results then have denormals where ours have
+//! zeros; no address, bound or branch of this crate depends on which of the two a number is. Kernels that must keep denormals, such
+//! as those of subnormal scales, are tested with the modes on.
+//!
 //! Miri, which interprets the tests, knows no assembly: there the modes stay as they are.
 
 /// Flush-to-zero and denormals-are-zero for the current thread, until dropped.
@@ -41,8 +46,8 @@ fn control() -> u64 {
 fn set_control(value: u64) {
     let mxcsr = value as u32;
     // SAFETY: `value` came from `control` with FTZ and DAZ changed, two bits that every x86-64 processor has; rounding
-    // mode and exception masks, which compiled code relies on, stay as they were.
-    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, preserves_flags, readonly)) };
+    // mode and exception masks stay as they were. Not `readonly`: what a kernel reads and writes must not move across the switch.
+    unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr, options(nostack, preserves_flags)) };
 }
 
 /// FZ (bit 24) of FPCR: flushes inputs and results.
@@ -59,8 +64,7 @@ fn control() -> u64 {
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
 fn set_control(value: u64) {
-    // SAFETY: `value` came from `control` with only FZ changed, so rounding stays as compiled code expects it. Not `nomem`: what
-    // a kernel reads and writes must not move across the switch.
+    // SAFETY: `value` came from `control` with only FZ changed, so rounding stays as it was. Not `nomem`, as above.
     unsafe { std::arch::asm!("msr fpcr, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 

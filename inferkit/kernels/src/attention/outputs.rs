@@ -161,7 +161,8 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
             }
             add_products::<S, R, V>(sums, p.add(token + 1), &x);
         }
-        values = values.add(width);
+        // The address behind the last row may lie outside of the allocation.
+        values = values.wrapping_add(width);
         token += 2;
     }
 }
@@ -182,7 +183,8 @@ unsafe fn add_f32<S: Simd, const R: usize, const V: usize>(
             x[v] = S::load(values.add(v * S::LANES));
         }
         add_products::<S, R, V>(sums, p.add(token), &x);
-        values = values.add(width);
+        // The address behind the last row may lie outside of the allocation.
+        values = values.wrapping_add(width);
     }
 }
 
@@ -204,7 +206,8 @@ unsafe fn add_int8<S: Simd, const R: usize, const V: usize>(
             x[v] = S::load_i8(values.add(v * S::LANES));
         }
         add_products::<S, R, V>(sums, p.add(token), &x);
-        values = values.add(width);
+        // The address behind the last row may lie outside of the allocation.
+        values = values.wrapping_add(width);
     }
 }
 

@@ -1,4 +1,5 @@
 mod int8;
+mod memory;
 mod slots;
 
 use super::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, KvCache, Mask, Sequence, attention};
@@ -20,7 +21,7 @@ impl Context {
         let mut random = Random::new(60);
         let used = tokens.div_ceil(BLOCK_TOKENS);
         let shape = CacheShape {
-            blocks: used + 3,
+            blocks: used + cut(3, 1),
             kv_heads,
             width,
             element,
@@ -94,12 +95,11 @@ impl Context {
                 let slot = self.table[token / BLOCK_TOKENS] as usize * BLOCK_TOKENS + token % BLOCK_TOKENS;
                 self.cache.read(slot, head / group)
             };
-            let scores: Vec<f64> = (first..end)
-                .map(|token| {
-                    let terms = query
-                        .iter()
-                        .zip(read(token).0)
-                        .map(|(q, k)| f64::from(*q) * f64::from(k));
+            let kept: Vec<(Vec<f32>, Vec<f32>)> = (first..end).map(read).collect();
+            let scores: Vec<f64> = kept
+                .iter()
+                .map(|(keys, _)| {
+                    let terms = query.iter().zip(keys).map(|(q, k)| f64::from(*q) * f64::from(*k));
                     terms.sum::<f64>() * f64::from(options.scale)
                 })
                 .collect();
@@ -107,11 +107,9 @@ impl Context {
             let weights: Vec<f64> = scores.iter().map(|score| (score - greatest).exp()).collect();
             let sum: f64 = weights.iter().sum();
             let mut head_out = vec![0.0; self.width];
-            for (token, weight) in (first..end).zip(weights) {
-                head_out
-                    .iter_mut()
-                    .zip(read(token).1)
-                    .for_each(|(o, v)| *o += weight / sum * f64::from(v));
+            for ((_, values), weight) in kept.iter().zip(weights) {
+                let outputs = head_out.iter_mut().zip(values);
+                outputs.for_each(|(o, v)| *o += weight / sum * f64::from(*v));
             }
             out.extend(head_out);
         }
@@ -157,7 +155,7 @@ fn attention_is_its_definition_on_every_tier() {
             let tolerance = if element == CacheElement::Int8 { 6e-6 } else { 3e-6 };
             for ([tokens, q_len, kv_heads, heads, width], change) in [
                 ([1, 1, 1, 1, 16], None),
-                ([33, 33, 1, 3, 48], None),
+                ([33, cut(33, 5), 1, 3, cut(48, 16)], None),
                 ([300, 7, 2, 4, 64], None),
                 ([563, 40, 2, 2, 80], None),
                 ([300, 1, 5, 5, 144], None),
@@ -197,19 +195,22 @@ fn attention_is_its_definition_on_every_tier() {
 
 #[test]
 fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
-    let pools = [1, 2, 3, 8].map(Pool::new);
+    let pools: Vec<Pool> = [1, 3, 2, 8].into_iter().take(cut(4, 2)).map(Pool::new).collect();
     for isa in Isa::available() {
         for element in ELEMENTS {
             // A single query of several kv heads takes them together, a chunk takes one after another.
             for (kv_heads, heads, width, window) in [
                 (1, 1, 32, None),
                 (2, 4, 32, None),
-                (1, 6, 32, Some(100)),
+                (1, 6, 32, Some(cut(100, 20))),
                 (2, 6, 32, Some(300)),
                 (3, 6, 144, None),
                 (5, 20, 64, None),
-            ] {
-                let (tokens, q_len) = (700, 37);
+            ]
+            .into_iter()
+            .take(cut(6, 3))
+            {
+                let (tokens, q_len) = (cut(700, 40), cut(37, 4));
                 let context = Context::new(isa, element, [tokens, kv_heads, width]);
                 let row = heads * width;
                 let queries = Random::new(62).floats(q_len * row);
@@ -228,9 +229,12 @@ fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
                             "{what}: query {token} alone"
                         );
                     }
-                    let part = context.run(pool, &queries, 5..18, options);
+                    let part = q_len / 7..q_len / 2;
                     assert!(
-                        same_bits(&part, &chunk[5 * row..18 * row]),
+                        same_bits(
+                            &context.run(pool, &queries, part.clone(), options),
+                            &chunk[part.start * row..part.end * row]
+                        ),
                         "{what}: a part of the chunk"
                     );
                 }
@@ -388,6 +392,7 @@ fn nothing_is_read_past_the_end_of_the_queries() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the mode of processors is not interpreted")]
 fn denormal_keys_and_values_count_as_zero() {
     let options = AttentionOptions::new(1, 1.0);
     for isa in Isa::available() {

@@ -147,7 +147,8 @@ impl Shared {
         let region = slot.region.load(Ordering::SeqCst);
         if !region.is_null() {
             // SAFETY: the address was in the slot after this thread had counted itself in, so the caller, who takes the
-            // address out and then waits for `users` to reach zero, keeps the region alive until the line below.
+            // address out and then waits for `users` to reach zero, keeps the region alive until the line below. Threads may
+            // share it: its unit is `Sync`, and what a panic carried is `Send` behind a lock.
             let region = unsafe { &*region };
             slot.work(region, || self.open.load(Ordering::Relaxed) > 1);
         }

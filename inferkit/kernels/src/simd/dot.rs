@@ -234,10 +234,14 @@ impl LaneDot for PortableDot {
     }
     #[inline(always)]
     unsafe fn dot(mut sum: [i32; 8], w: Self::W, a: Self::A) -> [i32; 8] {
-        for (sum, w) in sum.iter_mut().zip(w) {
-            for (w, a) in w.into_iter().zip(a) {
-                *sum += i32::from(w) * i32::from(a);
-            }
+        // Indices, not iterators: Miri takes ten times as long over those.
+        let a = [i32::from(a[0]), i32::from(a[1]), i32::from(a[2]), i32::from(a[3])];
+        let mut lane = 0;
+        while lane < 8 {
+            let w = w[lane];
+            sum[lane] +=
+                i32::from(w[0]) * a[0] + i32::from(w[1]) * a[1] + i32::from(w[2]) * a[2] + i32::from(w[3]) * a[3];
+            lane += 1;
         }
         sum
     }

@@ -58,7 +58,6 @@ impl DepthwiseConv2d<'_> {
             }
             let line = Line {
                 conv: self,
-                // SAFETY: map `map` exists; an output row is one unit's own.
                 map: &x.values[map * x.shape[1] * x.shape[2] * channels..],
                 size: [x.height(map), x.shape[2]],
                 row,

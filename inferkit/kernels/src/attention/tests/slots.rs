@@ -1,8 +1,8 @@
 //! Where keys and values are written.
 
-use super::{BLOCK_TOKENS, CacheElement, CacheShape, ELEMENTS, KvCache};
-use crate::testing::Random;
-use crate::{Isa, Pool, Rows};
+use super::{AttentionOptions, BLOCK_TOKENS, CacheElement, CacheShape, ELEMENTS, KvCache, Mask, Sequence, attention};
+use crate::testing::{Random, same_bits};
+use crate::{Isa, Pool, Rows, RowsMut};
 
 fn cache(isa: Isa, element: CacheElement, width: usize) -> KvCache {
     let shape = CacheShape {
@@ -40,6 +40,41 @@ fn of_two_tokens_for_one_slot_the_later_stays_on_any_number_of_threads() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_full_block_at_the_end_of_the_cache_is_read_as_one_before_the_end() {
+    // Three vectors of columns: those behind the first begin within a row.
+    let values = Random::new(68).floats(BLOCK_TOKENS * 3 * 48);
+    let rows = Rows::new(&values, 3 * 48);
+    for (isa, element) in Isa::available().flat_map(|isa| ELEMENTS.map(|element| (isa, element))) {
+        let [first, last] = [0, 1].map(|block: u32| {
+            let mut cache = cache(isa, element, 48);
+            let slots: Vec<usize> = (0..BLOCK_TOKENS)
+                .map(|token| block as usize * BLOCK_TOKENS + token)
+                .collect();
+            cache.write(&Pool::new(1), rows, rows, &slots);
+            let mut out = vec![f32::NAN; 7 * 3 * 48];
+            let sequence = Sequence {
+                q_start: 0,
+                q_len: 7,
+                context: BLOCK_TOKENS,
+                block_table: &[block],
+            };
+            let options = AttentionOptions::new(3, 0.5).with_mask(Mask::Full);
+            let queries = Rows::new(&values[..7 * 3 * 48], 3 * 48);
+            attention(
+                &Pool::new(1),
+                &cache,
+                queries,
+                &[sequence],
+                options,
+                RowsMut::new(&mut out, 3 * 48),
+            );
+            out
+        });
+        assert!(same_bits(&first, &last), "{} {element:?}", isa.tier());
     }
 }
 

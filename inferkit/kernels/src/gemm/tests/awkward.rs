@@ -22,7 +22,7 @@ fn check_spoiled(isa: Isa, format: Format, precision: Precision, k: usize) {
     let weight = pack(isa, format, [40, k], 30);
     let rows = Random::new(31).floats(5 * k);
     let clean = product(&pool, &rows, precision, &weight);
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].into_iter().take(cut(3, 1)) {
         for at in [77, k - 1] {
             let mut a = rows.clone();
             a[2 * k + at] = bad;
@@ -48,9 +48,13 @@ fn zeros_and_denormals_give_zero() {
         for format in KINDS {
             let weight = pack(isa, format, [20, 256], 32);
             for &precision in precisions(format) {
-                for tiny in [0.0, -0.0, 1e-40, -1e-38, 9e-31] {
+                for tiny in [0.0_f32, -0.0, 1e-40, -1e-38, 9e-31] {
                     // Only a group of quants is zero before its numbers are denormal.
                     if tiny == 9e-31 && format.block().0 == 1 {
+                        continue;
+                    }
+                    // The mode that makes denormals zeros is not interpreted.
+                    if cfg!(miri) && tiny.abs() < f32::MIN_POSITIVE && tiny != 0.0 {
                         continue;
                     }
                     let found = product(&Pool::new(1), &[tiny; 256], precision, &weight);
@@ -66,6 +70,7 @@ fn zeros_and_denormals_give_zero() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the mode of processors is not interpreted")]
 fn denormal_weights_count_as_zero_unless_they_are_numbers_in_f32() {
     let pool = Pool::new(1);
     for isa in Isa::available() {
@@ -199,7 +204,7 @@ fn check_extreme(isa: Isa, format: Format, block: &[u8]) {
     let bytes = [block, &vec![0; block.len()]].concat();
     let weight = PackedWeight::pack(&Pool::new(1), isa, format, [2, values.len()], &bytes).unwrap();
     // One row, few rows (which meet nibbles in registers), and more.
-    for m in [1, 3, 40] {
+    for m in [1, 3, cut(40, 5)] {
         let sign = |row: usize| if row.is_multiple_of(2) { 127.0 } else { -127.0 };
         let a: Vec<f32> = (0..m).flat_map(|row| vec![sign(row); values.len()]).collect();
         let expected: Vec<f32> = (0..m)
@@ -306,7 +311,7 @@ fn groups_of_activations_keep_scales_of_their_own() {
         let bytes = Random::new(41).weight(format, 19, k);
         let weight = PackedWeight::pack(&Pool::new(1), isa, format, [19, k], &bytes).unwrap();
         let values = dequantize(format, &bytes);
-        for group in (0..k / 32).step_by(cut(1, 5)) {
+        for group in (0..k / 32).step_by(cut(1, 16)) {
             // Powers of two, so that the quants of activations are exact: 127 and then nothing but ones.
             let mut a = vec![0.0; k];
             for (number, values) in a.chunks_mut(32).enumerate() {

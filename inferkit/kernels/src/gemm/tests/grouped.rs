@@ -142,7 +142,9 @@ fn assert_first_row(
 #[test]
 fn a_row_that_is_no_number_spoils_its_own_mixture_and_no_other() {
     let (m, k, pool) = (cut(7, 4), 256, Pool::new(2));
-    for (isa, format) in Isa::available().flat_map(|isa| KINDS.map(|format| (isa, format))) {
+    for (isa, format) in
+        Isa::available().flat_map(|isa| KINDS.into_iter().step_by(cut(1, 5)).map(move |format| (isa, format)))
+    {
         let weights = experts(isa, format, [20, k], 500);
         let mut random = Random::new(52);
         let (mut a, logits) = (random.floats(m * k), random.floats(m * EXPERTS));

@@ -27,7 +27,7 @@ fn same(found: &[Vec<f32>], expected: &[Vec<f32>]) -> bool {
 
 #[test]
 fn products_of_a_norm_are_those_of_rows_normalised_before() {
-    let k = 768;
+    let k = cut(768, 256);
     let epsilon = 1e-5;
     for isa in Isa::available() {
         let weight = Random::new(71).floats(k);
@@ -41,9 +41,12 @@ fn products_of_a_norm_are_those_of_rows_normalised_before() {
             // A list of both kinds, and one without quants.
             &[Format::Q4_0, Format::Bf16, Format::F32],
             &[Format::Bf16],
-        ] {
+        ]
+        .into_iter()
+        .take(cut(4, 1))
+        {
             let weights: Vec<_> = formats.iter().map(|&format| pack(isa, format, [40, k], 72)).collect();
-            for (m, threads) in [(1, 1), (3, 2), (cut(40, 2), 3)] {
+            for (m, threads) in [(3, 2), (1, 1), (40, 3)].into_iter().take(cut(3, 1)) {
                 let pool = Pool::new(threads);
                 let mut x = Random::new(73).floats(m * k);
                 // A row of zeros, an outlier, a tiny row, and what is no number.

@@ -213,13 +213,17 @@ unsafe fn sums<S: Simd, const R: usize, const V: usize>(
                 sums[r][v] = S::fma(probability, value[v], sums[r][v]);
             }
         }
-        values = values.add(step);
+        // The address behind the last row may lie outside of the allocation.
+        values = values.wrapping_add(step);
     }
     for r in 0..R {
         let sum = weighted.sums[row + r];
         for v in 0..V {
             let at = column + v * S::LANES;
             let lanes = S::LANES.min(weighted.width.saturating_sub(at));
+            if lanes == 0 {
+                break;
+            }
             let value = if sum == 0.0 {
                 S::splat(0.0)
             } else {

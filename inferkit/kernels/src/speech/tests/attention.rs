@@ -256,12 +256,13 @@ fn relative_positions_follow_the_shift_of_the_original() {
         for (frames, heads, width, lengths, context) in [
             (1, 1, 8, vec![1], [None, None]),
             (7, 2, 12, vec![7, 3, 0], [None, None]),
+            (5, 2, 20, vec![5], [None, None]),
             (70, 2, 16, vec![70, 41], [None, None]),
             (65, 1, 80, vec![65], [Some(5), Some(2)]),
             (40, 2, 8, vec![33], [Some(0), None]),
         ]
         .into_iter()
-        .take(cut(5, 2))
+        .take(cut(6, 3))
         {
             let batch = Batch::new(frames, [heads, width], &lengths);
             let out = batch.run(isa, 2, context);
