@@ -133,7 +133,7 @@ fn check_conv(isa: Isa, format: Format, precision: Precision, (shape, window, n)
 #[test]
 fn a_convolution_over_maps_is_the_sum_over_its_window() {
     for isa in Isa::available() {
-        for case in CASES.into_iter().take(cut(8, 6)) {
+        for case in CASES.into_iter().step_by(cut(1, 4)) {
             check_conv(isa, Format::F32, Precision::F32, case);
             check_conv(isa, Format::F32AsBf16, Precision::F32, case);
             check_conv(isa, Format::F32AsBf16, Precision::Bf16, case);
