@@ -4,7 +4,8 @@
 //!
 //! The compiler assumes that the modes are those of a new thread: strictly, Rust has no meaning for code that runs in others. All
 //! that it could do by that assumption is to compute with constants in advance, whose results then have denormals where ours have
-//! zeros; no address, bound or branch of this crate depends on which of the two a number is. Kernels that must keep denormals, such
+//! zeros; no address and no bound of this crate depends on which of the two a number is, and branches that do choose between
+//! results only. Kernels that must keep denormals, such
 //! as those of subnormal scales, are tested with the modes on.
 //!
 //! Miri, which interprets the tests, knows no assembly: there the modes stay as they are.

@@ -234,7 +234,7 @@ impl LaneDot for PortableDot {
     }
     #[inline(always)]
     unsafe fn dot(mut sum: [i32; 8], w: Self::W, a: Self::A) -> [i32; 8] {
-        // Indices, not iterators: Miri takes ten times as long over those.
+        // Indices, not iterators: Miri takes several times as long over those.
         let a = [i32::from(a[0]), i32::from(a[1]), i32::from(a[2]), i32::from(a[3])];
         let mut lane = 0;
         while lane < 8 {
