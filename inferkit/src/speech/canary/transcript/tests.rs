@@ -319,22 +319,3 @@ fn sentences_of_an_aligner_are_told_as_soon_as_the_next_window_cannot_change_the
         assert!(window <= segment.start_seconds, "{segment:?}");
     }
 }
-
-#[test]
-fn nothing_told_is_lost_or_told_again_though_short_windows_look_further_back() {
-    let tokenizer = aligner_tokenizer();
-    // The second window ends the text a few words earlier, the third begins with words from long before.
-    let first = "The river runs. The light is on the water. The boat goes down. The house on the hill. The cat sleeps on. Go on. \
-                 The fox ran over the field and the dog ran with it. The kitchen is warm.";
-    let windows = [
-        (first, 0..10, 0),
-        ("over the field. So", 9..19, 0),
-        ("The house on. No more", 18..28, 0),
-    ];
-    let told = told_by_aligner(&windows, &tokenizer);
-    let texts: Vec<&str> = told.iter().flatten().map(|segment| segment.text.as_str()).collect();
-    let text = texts.join(" ");
-    assert!(text.starts_with("The river runs. The light is on the water."), "{text}");
-    assert!(text.ends_with("No more"), "{text}");
-    assert_eq!(text.matches("The light is").count(), 1, "{text}");
-}
