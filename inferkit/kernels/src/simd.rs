@@ -92,6 +92,8 @@ pub(crate) trait Simd: Copy {
     /// Greatest lane. NaN lanes give an unspecified lane.
     unsafe fn reduce_max(a: Self::F) -> f32;
 
+    /// Sum of the lanes, modulo 2^32.
+    unsafe fn reduce_add_i(a: Self::I) -> i32;
     unsafe fn splat_i(x: i32) -> Self::I;
     unsafe fn load_i(p: *const i32) -> Self::I;
     unsafe fn store_i(p: *mut i32, v: Self::I);

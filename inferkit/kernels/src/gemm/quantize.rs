@@ -42,7 +42,7 @@ unsafe fn quantize_words<S: Simd>(row: &[f32], norm: Option<&RmsNorm<'_>>, targe
 }
 
 #[inline(always)]
-unsafe fn quantize_row<S: Simd, const GROUP: usize, const OFFSET: i16>(
+unsafe fn quantize_row<S: Simd, const GROUP: usize, const OFFSET: i32>(
     row: &[f32],
     norm: Option<&RmsNorm<'_>>,
     target: *mut u8,
@@ -96,47 +96,82 @@ impl<S: Simd> Values<S> for Normalised<S> {
     }
 }
 
-/// Groups whose greatest magnitude lies below this are zero: its reciprocal would overflow.
+/// Blocks whose greatest magnitude lies below this are zero: its reciprocal would overflow.
 const SMALLEST: f32 = 1e-30;
 
+/// Scales of as many blocks as a vector has lanes are computed together: a division takes as long for one as for all.
 #[inline(always)]
-unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i16>(values: impl Values<S>, k: usize, target: *mut u8) {
-    for block in 0..k / 32 {
-        let target = target.add(block * block_bytes(GROUP));
-        // Four vectors of eight lanes or two of sixteen.
-        let mut loaded = [S::splat(0.0); 4];
-        let (mut greatest, mut finite) = (S::splat(0.0), true);
-        for v in 0..32 / S::LANES {
-            loaded[v] = values.load(32 * block + v * S::LANES);
-            let value = S::abs(loaded[v]);
-            finite &= S::all_finite(value);
-            greatest = S::max(greatest, value);
+unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i32>(values: impl Values<S>, k: usize, target: *mut u8) {
+    let blocks = k / 32;
+    for first in (0..blocks).step_by(S::LANES) {
+        let count = S::LANES.min(blocks - first);
+        // The first so many of 16 lanes at most.
+        let (mut scales, mut inverses) = ([0.0_f32; 16], [0.0_f32; 16]);
+        for (block, greatest) in scales.iter_mut().enumerate().take(count) {
+            *greatest = greatest_magnitude(values, 32 * (first + block));
         }
-        let greatest = S::reduce_max(greatest);
-        // A value that is no number makes the whole block, and with it the row, no number.
-        let (scale, inverse) = match (finite, greatest >= SMALLEST) {
-            (false, _) => (f32::NAN, 0.0),
-            (true, true) => (greatest / 127.0, 127.0 / greatest),
-            (true, false) => (0.0, 0.0),
-        };
-        let mut sums = [0.0_f32; 2];
+        let greatest = S::load(scales.as_ptr());
+        let (most, smallest, zero) = (S::splat(127.0), S::splat(SMALLEST), S::splat(0.0));
+        let scale = S::select_lt(greatest, smallest, zero, S::div(greatest, most));
+        S::store(scales.as_mut_ptr(), scale);
+        let inverse = S::select_lt(greatest, smallest, zero, S::div(most, greatest));
+        S::store(inverses.as_mut_ptr(), inverse);
+        for block in 0..count {
+            let target = target.add((first + block) * block_bytes(GROUP));
+            let scales = [scales[block], inverses[block]];
+            quantize_block::<S, GROUP, OFFSET>(values, 32 * (first + block), scales, target);
+        }
+    }
+}
+
+/// The greatest magnitude of 32 values; NaN where one of them is no finite number.
+#[inline(always)]
+unsafe fn greatest_magnitude<S: Simd>(values: impl Values<S>, at: usize) -> f32 {
+    let (mut greatest, mut total) = (S::splat(0.0), S::splat(0.0));
+    for v in 0..32 / S::LANES {
+        let value = S::abs(values.load(at + v * S::LANES));
+        greatest = S::max(greatest, value);
+        total = S::add(total, value);
+    }
+    // One look for all of them. What is no finite number makes the total none; so do finite values whose total is too large.
+    if !S::all_finite(total) {
         for v in 0..32 / S::LANES {
-            let at = v * S::LANES;
-            let value = if finite { loaded[v] } else { S::splat(0.0) };
-            let quants = S::round(S::mul(value, S::splat(inverse)));
-            sums[at / 16] += S::reduce_add(S::to_f32(quants));
-            if GROUP == 4 {
-                S::store_i8(target.add(at).cast(), quants);
-            } else {
-                S::store_i16(target.add(2 * at).cast(), quants);
+            if !S::all_finite(values.load(at + v * S::LANES)) {
+                return f32::NAN;
             }
         }
-        let start = f32::from(-OFFSET);
-        let record = target.add(record_at(GROUP));
-        record
-            .cast::<[f32; 2]>()
-            .write_unaligned([scale, scale * (sums[0] + sums[1])]);
-        let starts = [sums[0] + sums[1], sums[0], sums[1]].map(|sum| (sum * start) as i32);
-        record.add(START_AT).cast::<[i32; 3]>().write_unaligned(starts);
     }
+    S::reduce_max(greatest)
+}
+
+/// Quantizes 32 values by their scale and what they are multiplied with.
+#[inline(always)]
+unsafe fn quantize_block<S: Simd, const GROUP: usize, const OFFSET: i32>(
+    values: impl Values<S>,
+    at: usize,
+    [scale, inverse]: [f32; 2],
+    target: *mut u8,
+) {
+    let mut sums = [0_i32; 2];
+    for v in 0..32 / S::LANES {
+        // A value that is no number makes the whole block, and with it the row, no number, by its scale.
+        let value = if scale.is_nan() {
+            S::splat(0.0)
+        } else {
+            S::mul(values.load(at + v * S::LANES), S::splat(inverse))
+        };
+        let quants = S::round(value);
+        let at = v * S::LANES;
+        sums[at / 16] += S::reduce_add_i(quants);
+        if GROUP == 4 {
+            S::store_i8(target.add(at).cast(), quants);
+        } else {
+            S::store_i16(target.add(2 * at).cast(), quants);
+        }
+    }
+    let sum = sums[0] + sums[1];
+    let record = target.add(record_at(GROUP));
+    record.cast::<[f32; 2]>().write_unaligned([scale, scale * sum as f32]);
+    let starts = [sum, sums[0], sums[1]].map(|sum| -OFFSET * sum);
+    record.add(START_AT).cast::<[i32; 3]>().write_unaligned(starts);
 }

@@ -6,6 +6,7 @@ mod grouped;
 mod meaning;
 mod memory;
 mod normalised;
+mod quants;
 mod tile_unit;
 
 use super::{Precision, Product, gemm};

@@ -99,6 +99,12 @@ impl Simd for V256 {
         _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
     }
     #[inline(always)]
+    unsafe fn reduce_add_i(a: __m256i) -> i32 {
+        let four = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b_00_00_11_10>(four));
+        _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<1>(two)))
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> __m256i {
         _mm256_set1_epi32(x)
     }

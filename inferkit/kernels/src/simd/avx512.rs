@@ -93,6 +93,13 @@ impl Simd for V512 {
         super::V256::reduce_max(_mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)))
     }
     #[inline(always)]
+    unsafe fn reduce_add_i(a: __m512i) -> i32 {
+        super::V256::reduce_add_i(_mm256_add_epi32(
+            _mm512_castsi512_si256(a),
+            _mm512_extracti64x4_epi64::<1>(a),
+        ))
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> __m512i {
         _mm512_set1_epi32(x)
     }

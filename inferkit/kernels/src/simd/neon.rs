@@ -117,6 +117,10 @@ impl Simd for V128x2 {
         lanes.into_iter().fold(f32::MIN, f32::max)
     }
     #[inline(always)]
+    unsafe fn reduce_add_i(a: Self::I) -> i32 {
+        vaddvq_s32(vaddq_s32(a[0], a[1]))
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> Self::I {
         [vdupq_n_s32(x); 2]
     }

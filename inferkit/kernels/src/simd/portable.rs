@@ -95,6 +95,10 @@ impl Simd for Lanes8 {
         a.into_iter().fold(f32::MIN, f32::max)
     }
     #[inline(always)]
+    unsafe fn reduce_add_i(a: [i32; 8]) -> i32 {
+        a.into_iter().fold(0, i32::wrapping_add)
+    }
+    #[inline(always)]
     unsafe fn splat_i(x: i32) -> [i32; 8] {
         [x; 8]
     }

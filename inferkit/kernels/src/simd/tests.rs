@@ -41,6 +41,7 @@ unsafe fn apply<S: Simd>(op: usize, x: *const f32, y: *const f32, n: usize, out:
             22 => S::splat(S::reduce_add(a)),
             23 => S::splat(f32::from(u8::from(S::all_finite(a)))),
             24 => S::splat(S::reduce_max(a)),
+            26 => S::to_f32(S::splat_i(S::reduce_add_i(S::round(a)))),
             25 => {
                 let mut bytes = [0_i8; 16];
                 S::store_i8(
@@ -174,6 +175,7 @@ fn reductions_cover_every_lane() {
             let greatest = evaluate(isa, 24, &x, &x);
             let own = lane / 8 * 8; // where the portable vector of this lane begins
             assert_eq!((sums[own], greatest[own]), (1.0, 1.0), "{}, lane {lane}", isa.tier());
+            assert_eq!(evaluate(isa, 26, &x, &x)[own], 1.0, "{}, lane {lane}", isa.tier());
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 x[lane] = bad;
                 assert_eq!(
