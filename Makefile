@@ -36,7 +36,7 @@ kernels: ## The kernels under the address sanitizer and Miri, and on processors 
 	@scripts/check-miri.sh pool:: simd:: aligned:: scratch::
 	@scripts/check-tiers.sh
 
-miri: ## All tests of the kernels under Miri, which takes more than an hour
+miri: ## All tests of the kernels under Miri, which takes an hour
 	@scripts/check-miri.sh
 
 clients: ## The official clients against the server on the demo model

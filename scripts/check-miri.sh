@@ -5,7 +5,7 @@
 # Miri knows next to no vector instructions and no assembly, so that it takes the portable tier; kernels for tile registers run
 # with the model of those. Long tests are cut short (`testing::cut`), the longest are left out here or ignored where they stand.
 #
-# All of it takes more than an hour; arguments name tests, of which `make test` asks for some.
+# All of it takes an hour; arguments name tests, of which `make test` asks for some.
 #
 # It is a component of nightly toolchains: rustup component add --toolchain nightly miri rust-src
 set -euo pipefail

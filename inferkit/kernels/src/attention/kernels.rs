@@ -5,11 +5,13 @@
 //! Few queries read keys and values from memory once and compute little: what counts is that memory is read in long
 //! stretches. The heads of a block stand one after another, so that several heads are computed together, block by block.
 
+use std::f32::consts::LOG2_E;
+
 use super::ahead::Ahead;
 use super::cache::{BLOCK_TOKENS, CacheElement};
 use super::keys;
 use super::outputs::outputs;
-use crate::simd::{Simd, exp, float_tiers};
+use crate::simd::{Simd, exp, exp2, float_tiers};
 
 /// Positions of a segment.
 pub(super) const SEGMENT: usize = 256;
@@ -209,16 +211,13 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
         greatest = S::max(score, greatest);
     }
     let greatest = S::reduce_max(greatest);
-    let (shift, scale) = (S::splat(greatest), S::splat(segment.scale));
+    // Where every score is hidden or minus infinity, none may be the greatest: all are far below zero.
+    let shift = S::splat(if greatest > LOWEST { greatest } else { 0.0 });
+    let scale = S::splat(segment.scale * LOG2_E);
     let mut sum = S::splat(0.0);
     for at in range.step_by(S::LANES) {
         let score = S::load(scores.add(at));
-        let probability = S::select_lt(
-            lowest,
-            score,
-            exp::<S>(S::mul(S::sub(score, shift), scale)),
-            hidden::<S>(score),
-        );
+        let probability = exp2::<S>(S::mul(S::sub(score, shift), scale));
         S::store(scores.add(at), probability);
         sum = S::add(sum, probability);
     }
@@ -238,13 +237,6 @@ unsafe fn scale_by_values<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &s
             S::store(probabilities.add(at), scaled);
         }
     }
-}
-
-/// Zero for a score that is hidden or minus infinity, NaN for a NaN.
-#[inline(always)]
-unsafe fn hidden<S: Simd>(score: S::F) -> S::F {
-    let zero = S::splat(0.0);
-    S::select_lt(score, zero, zero, score)
 }
 
 #[inline(always)]

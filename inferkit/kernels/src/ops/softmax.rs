@@ -1,9 +1,10 @@
 //! Softmax of rows.
 
+use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
 use super::for_rows;
-use crate::simd::{Simd, exp, float_tiers};
+use crate::simd::{Simd, exp2, float_tiers};
 use crate::{Isa, Pool, RowsMut};
 
 /// Replaces each row by `exp(x * scale)` divided by its sum.
@@ -55,15 +56,14 @@ unsafe fn normalise<S: Simd>(x: *mut f32, width: usize, scale: f32) {
 /// Replaces some values by `exp((value - greatest) * scale)`; returns their sum.
 #[inline(always)]
 unsafe fn powers<S: Simd>(x: *mut f32, values: Range<usize>, greatest: f32, scale: f32) -> f32 {
-    let lowest = S::splat(f32::MIN);
+    // Where none is above the lowest number, none may be the greatest: all are far below zero.
+    let shift = S::splat(if greatest > f32::MIN { greatest } else { 0.0 });
+    let scale = S::splat(scale * LOG2_E);
     let mut sum = S::splat(0.0);
     for at in values.clone().step_by(S::LANES) {
         let lanes = S::LANES.min(values.end - at);
         let value = S::load_head(x.add(at), lanes);
-        let power = exp::<S>(S::mul(S::sub(value, S::splat(greatest)), S::splat(scale)));
-        // exp gives zero below -87; what is lower than any number gives zero too, whatever the greatest is.
-        let hidden = S::select_lt(value, S::splat(0.0), S::splat(0.0), value);
-        let power = S::select_lt(lowest, value, power, hidden);
+        let power = exp2::<S>(S::mul(S::sub(value, shift), scale));
         S::store_head(x.add(at), lanes, power);
         sum = S::add(
             sum,

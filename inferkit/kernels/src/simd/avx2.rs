@@ -149,8 +149,13 @@ impl Simd for V256 {
         _mm256_cvtps_epi32(a)
     }
     #[inline(always)]
-    unsafe fn exp2(a: __m256i) -> __m256 {
-        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(a, _mm256_set1_epi32(127))))
+    unsafe fn nearest(a: __m256) -> __m256 {
+        _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(a: __m256, n: __m256) -> __m256 {
+        let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+        _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
     }
     #[inline(always)]
     unsafe fn load_i8(p: *const i8) -> __m256 {

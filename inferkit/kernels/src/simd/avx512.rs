@@ -144,8 +144,12 @@ impl Simd for V512 {
         _mm512_cvtps_epi32(a)
     }
     #[inline(always)]
-    unsafe fn exp2(a: __m512i) -> __m512 {
-        _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(a, _mm512_set1_epi32(127))))
+    unsafe fn nearest(a: __m512) -> __m512 {
+        _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(a: __m512, n: __m512) -> __m512 {
+        _mm512_scalef_ps(a, n)
     }
     #[inline(always)]
     unsafe fn load_i8(p: *const i8) -> __m512 {

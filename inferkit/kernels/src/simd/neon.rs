@@ -169,8 +169,15 @@ impl Simd for V128x2 {
         halves!(|a| vcvtnq_s32_f32(a))
     }
     #[inline(always)]
-    unsafe fn exp2(a: Self::I) -> Self::F {
-        halves!(|a| vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(a, vdupq_n_s32(127)))))
+    unsafe fn nearest(a: Self::F) -> Self::F {
+        halves!(|a| vrndnq_f32(a))
+    }
+    #[inline(always)]
+    unsafe fn scale_by_power(a: Self::F, n: Self::F) -> Self::F {
+        halves!(|a, n| {
+            let exponent = vaddq_s32(vcvtnq_s32_f32(n), vdupq_n_s32(127));
+            vmulq_f32(a, vreinterpretq_f32_s32(vshlq_n_s32::<23>(exponent)))
+        })
     }
     #[inline(always)]
     unsafe fn load_i8(p: *const i8) -> Self::F {

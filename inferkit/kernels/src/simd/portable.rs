@@ -144,17 +144,22 @@ impl Simd for Lanes8 {
     }
     #[inline(always)]
     unsafe fn round(a: [f32; 8]) -> [i32; 8] {
+        let nearest = Self::nearest(a);
+        lanes!(|i| nearest[i] as i32)
+    }
+    #[inline(always)]
+    unsafe fn nearest(a: [f32; 8]) -> [f32; 8] {
         // Adding 1.5 * 2^23 leaves the integer, rounded to even, in the lower bits; `round_ties_even` is a library call.
         const SHIFT: f32 = 12_582_912.0;
         lanes!(|i| if a[i].abs() < 4_194_304.0 {
-            (a[i] + SHIFT - SHIFT) as i32
+            a[i] + SHIFT - SHIFT
         } else {
-            a[i] as i32
+            a[i]
         })
     }
     #[inline(always)]
-    unsafe fn exp2(a: [i32; 8]) -> [f32; 8] {
-        lanes!(|i| f32::from_bits((a[i].wrapping_add(127) as u32) << 23))
+    unsafe fn scale_by_power(a: [f32; 8], n: [f32; 8]) -> [f32; 8] {
+        lanes!(|i| a[i] * f32::from_bits(((n[i] as i32).wrapping_add(127) as u32) << 23))
     }
     #[inline(always)]
     unsafe fn load_i8(p: *const i8) -> [f32; 8] {

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use super::math::{exp, gelu, gelu_tanh, sigmoid, silu, tanh};
+use super::math::{exp, exp2, gelu, gelu_tanh, sigmoid, silu, tanh};
 use super::{Dot, Lanes8, PortableDot, Simd, float_tiers};
 use crate::Isa;
 use crate::testing::cut;
@@ -41,6 +41,9 @@ unsafe fn apply<S: Simd>(op: usize, x: *const f32, y: *const f32, n: usize, out:
             22 => S::splat(S::reduce_add(a)),
             23 => S::splat(f32::from(u8::from(S::all_finite(a)))),
             24 => S::splat(S::reduce_max(a)),
+            27 => exp2::<S>(a),
+            28 => S::nearest(a),
+            29 => S::scale_by_power(a, S::nearest(b)),
             26 => S::to_f32(S::splat_i(S::reduce_add_i(S::round(a)))),
             25 => {
                 let mut bytes = [0_i8; 16];
@@ -161,7 +164,22 @@ fn rounding_goes_to_the_even_neighbour() {
     ];
     let expected = x.map(f32::round_ties_even);
     for isa in Isa::available() {
-        assert_eq!(evaluate(isa, 8, &x, &x), expected, "{}", isa.tier());
+        for op in [8, 28] {
+            assert_eq!(evaluate(isa, op, &x, &x), expected, "{}", isa.tier());
+        }
+    }
+}
+
+#[test]
+fn scaling_by_powers_of_two_is_exact() {
+    let numbers = [1.0, -1.5, 0.75, 1.999_999_9, 0.0, f32::NAN, 1.25, 0.71];
+    let powers = [-126.0, -1.0, 0.0, 127.0, 5.0, 3.0, -100.4, 31.4];
+    for isa in Isa::available() {
+        let found = evaluate(isa, 29, &numbers.repeat(2), &powers.repeat(2));
+        for ((number, power), found) in numbers.iter().zip(powers).zip(found) {
+            let expected = number * f32::round(power).exp2();
+            assert!(same(found, expected), "{}: {number} · 2^{power} = {found}", isa.tier());
+        }
     }
 }
 
@@ -276,6 +294,35 @@ fn elementary_functions_stay_within_their_stated_errors() {
             special[0].is_nan() && special[1] == 0.0 && special[2] == 1.0 && special[3] > 1e38,
             "{special:?}"
         );
+    }
+}
+
+#[test]
+fn powers_of_two_stay_within_their_stated_error() {
+    let steps = cut(8_000, 128);
+    let x: Vec<f32> = (0..steps).map(|i| i as f32 * (-126.0 / steps as f32)).collect();
+    for isa in Isa::available() {
+        for (x, y) in x.iter().zip(evaluate(isa, 27, &x, &x)) {
+            let expected = f64::from(*x).exp2();
+            assert!(
+                (f64::from(y) - expected).abs() <= 2e-7 * expected,
+                "{}: exp2({x}) = {y}, not {expected}",
+                isa.tier()
+            );
+        }
+        let below = [
+            f32::NAN,
+            f32::NEG_INFINITY,
+            0.0,
+            -126.001,
+            f32::MIN,
+            -1e10,
+            -0.0,
+            -126.0,
+        ];
+        let special = evaluate(isa, 27, &below.repeat(2), &[0.0; 16]);
+        assert!(special[0].is_nan(), "{special:?}");
+        assert_eq!(special[1..8], [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, f32::MIN_POSITIVE]);
     }
 }
 

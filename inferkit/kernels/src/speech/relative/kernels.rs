@@ -1,9 +1,10 @@
 //! Scores, probabilities and outputs of a unit.
 
+use std::f32::consts::LOG2_E;
 use std::ops::Range;
 
 use super::packed::{PANEL, value_width};
-use crate::simd::{Simd, exp, float_tiers};
+use crate::simd::{Simd, exp2, float_tiers};
 
 /// Queries against panels.
 pub(super) struct Product<'a> {
@@ -132,12 +133,12 @@ unsafe fn normalise<S: Simd>(row: &mut Row<'_>) -> f32 {
         *scores.add(at) = score;
         greatest = greatest.max(score);
     }
-    let (shift, scale) = (S::splat(greatest), S::splat(row.scale));
+    let (shift, scale) = (S::splat(greatest), S::splat(row.scale * LOG2_E));
     let mut sum = S::splat(0.0);
     for at in (start..end).step_by(S::LANES) {
         let lanes = S::LANES.min(end - at);
         let score = S::load_head(scores.add(at), lanes);
-        let probability = exp::<S>(S::mul(S::sub(score, shift), scale));
+        let probability = exp2::<S>(S::mul(S::sub(score, shift), scale));
         S::store_head(scores.add(at), lanes, probability);
         // Lanes beyond the end hold the power of nothing.
         let counted = if lanes == S::LANES {
