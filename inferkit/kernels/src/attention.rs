@@ -32,6 +32,7 @@ mod write;
 
 pub use cache::{BLOCK_TOKENS, CacheElement, CacheShape, KvCache};
 
+use crate::ops::check_scale;
 use crate::{Pool, Rows, RowsMut};
 
 /// One sequence of a batch.
@@ -102,7 +103,7 @@ impl AttentionOptions {
 ///
 /// # Panics
 /// When shapes do not fit, a block table is too short or names a block that does not exist, two sequences share query rows,
-/// or the scale is not a positive number.
+/// or the scale is not within 1e-30..=1e30.
 pub fn attention(
     pool: &Pool,
     cache: &KvCache,
@@ -120,7 +121,7 @@ pub fn attention(
         "{heads} query heads for {} kv heads",
         shape.kv_heads
     );
-    assert!(scale.is_finite() && scale > 0.0, "a scale of {scale}");
+    check_scale(scale);
     assert!(window != Some(0), "a window of no keys");
     assert_eq!(queries.width(), heads * shape.width, "queries are heads * d wide");
     assert_eq!(

@@ -37,6 +37,7 @@ use crate::ops::RmsNorm;
 use crate::{PackedWeight, Pool, Rows, RowsMut};
 use activations::Prepared;
 use jobs::{Job, RowSet};
+pub(crate) use quantize::SMALLEST;
 
 /// In which precision activations meet weights of plain numbers. Quantized weights always meet 8 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -15,6 +15,7 @@ pub use elementwise::{activate, add, sigmoid_mul, silu_mul};
 pub(crate) use norm::factor_of;
 pub use norm::{LayerNorm, RmsNorm};
 pub use rope::RopeTable;
+pub(crate) use softmax::check_scale;
 pub use softmax::softmax;
 
 use crate::Pool;

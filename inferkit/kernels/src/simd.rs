@@ -42,7 +42,7 @@ pub(crate) use dot::PortableDot;
 pub(crate) use dot::{MatrixNeon, QuadNeon, WideNeon};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Pair256, Pair512, Quad256, Quad512};
-pub(crate) use math::{exp, exp2, gelu, gelu_tanh, sigmoid, silu, tanh};
+pub(crate) use math::{exp2, gelu, gelu_tanh, sigmoid, silu, tanh};
 #[cfg(target_arch = "aarch64")]
 pub(crate) use neon::V128x2;
 pub(crate) use portable::Lanes8;
@@ -109,9 +109,11 @@ pub(crate) trait Simd: Copy {
     unsafe fn to_f32(a: Self::I) -> Self::F;
     /// Nearest integer, halves to even; unspecified where it does not fit.
     unsafe fn round(a: Self::F) -> Self::I;
-    /// Nearest whole number, halves to even, of magnitudes below 2^22; greater ones stay or are rounded. NaN stays NaN.
+    /// Nearest whole number, halves to even, of magnitudes below 2^22; greater ones stay or are rounded. NaN stays NaN, and the
+    /// sign of zero is unspecified.
     unsafe fn nearest(a: Self::F) -> Self::F;
-    /// `a * 2^n` for a whole `-127 < n < 128`, if neither `a` nor that is denormal. NaN stays NaN; other values are unspecified.
+    /// `a * 2^n` for a whole `-127 < n < 128`, if neither `a` nor that is denormal; NaN where `a` is NaN and `n`
+    /// NaN or such a number. Other values are unspecified.
     unsafe fn scale_by_power(a: Self::F, n: Self::F) -> Self::F;
     /// Reads `LANES` signed bytes.
     unsafe fn load_i8(p: *const i8) -> Self::F;

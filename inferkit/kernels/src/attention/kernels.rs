@@ -11,7 +11,7 @@ use super::ahead::Ahead;
 use super::cache::{BLOCK_TOKENS, CacheElement};
 use super::keys;
 use super::outputs::outputs;
-use crate::simd::{Simd, exp, exp2, float_tiers};
+use crate::simd::{Simd, exp2, float_tiers};
 
 /// Positions of a segment.
 pub(super) const SEGMENT: usize = 256;
@@ -39,7 +39,7 @@ pub(super) struct Segment<'a> {
     pub(super) scores: *mut f32,
     /// `[rows][width]`.
     pub(super) out: *mut f32,
-    /// `[rows]`: greatest scaled score, and sum of the probabilities relative to it.
+    /// `[rows]`: greatest score, scaled and times log2 e, and sum of the probabilities relative to it.
     pub(super) state: *mut [f32; 2],
 }
 
@@ -211,9 +211,10 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
         greatest = S::max(score, greatest);
     }
     let greatest = S::reduce_max(greatest);
-    // Where every score is hidden or minus infinity, none may be the greatest: all are far below zero.
+    // Where every score is hidden or minus infinity, none may be the greatest: all are far below zero (see `check_scale`).
     let shift = S::splat(if greatest > LOWEST { greatest } else { 0.0 });
-    let scale = S::splat(segment.scale * LOG2_E);
+    let factor = segment.scale * LOG2_E;
+    let scale = S::splat(factor);
     let mut sum = S::splat(0.0);
     for at in range.step_by(S::LANES) {
         let score = S::load(scores.add(at));
@@ -221,7 +222,7 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
         S::store(scores.add(at), probability);
         sum = S::add(sum, probability);
     }
-    [greatest * segment.scale, S::reduce_add(sum)]
+    [greatest * factor, S::reduce_add(sum)]
 }
 
 /// Multiplies the probabilities of a row by the scales of the values that they are going to meet, which takes fewer operations than
@@ -254,7 +255,7 @@ unsafe fn merge_row<S: Simd>(
         (total_greatest, greatest)
     };
     let mut lanes = [0.0_f32; 16];
-    S::store(lanes.as_mut_ptr(), exp::<S>(S::splat(other - own)));
+    S::store(lanes.as_mut_ptr(), exp2::<S>(S::splat(other - own)));
     let factor = lanes[0];
     let (old, new) = if greatest > total_greatest {
         (factor, 1.0)

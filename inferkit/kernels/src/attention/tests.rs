@@ -374,6 +374,55 @@ fn a_query_whose_scores_are_all_minus_infinity_gives_zeros() {
 }
 
 #[test]
+fn a_row_of_scores_of_minus_infinity_sees_nothing_of_what_its_chunk_sees() {
+    for isa in Isa::available() {
+        let mut cache = KvCache::new(
+            isa,
+            CacheShape {
+                blocks: 1,
+                kv_heads: 1,
+                width: 16,
+                element: CacheElement::F32,
+            },
+        );
+        // The first token is hidden from both queries by its key; the second lies behind the first query.
+        let mut keys = [0.0; 2 * 16];
+        keys[0] = f32::NEG_INFINITY;
+        cache.write(
+            &Pool::new(1),
+            Rows::new(&keys, 16),
+            Rows::new(&[1.0; 2 * 16], 16),
+            &[0, 1],
+        );
+        let mut queries = [0.0; 2 * 16];
+        (queries[0], queries[16]) = (1.0, 1.0);
+        let mut out = [f32::NAN; 2 * 16];
+        let sequence = Sequence {
+            q_start: 0,
+            q_len: 2,
+            context: 2,
+            block_table: &[0],
+        };
+        attention(
+            &Pool::new(1),
+            &cache,
+            Rows::new(&queries, 16),
+            &[sequence],
+            AttentionOptions::new(1, 1.0),
+            RowsMut::new(&mut out, 16),
+        );
+        assert_eq!(out[..16], [0.0; 16], "{}", isa.tier());
+        assert_eq!(out[16..], [1.0; 16], "{}", isa.tier());
+    }
+}
+
+#[test]
+#[should_panic(expected = "a scale of 0, which is not within")]
+fn a_scale_that_hides_nothing_is_refused() {
+    refused(|_, options| *options = AttentionOptions::new(4, 0.0));
+}
+
+#[test]
 fn nothing_is_read_past_the_end_of_the_queries() {
     for (isa, element) in Isa::available().flat_map(|isa| ELEMENTS.map(|element| (isa, element))) {
         let context = Context::new(isa, element, [50, 1, 48]);

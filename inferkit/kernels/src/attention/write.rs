@@ -4,6 +4,7 @@
 //! Both targets of a function are the block of one head, of the width of the token's key and value, which is a multiple of 16.
 
 use super::cache::{BLOCK_TOKENS, SCALE_BYTES};
+use crate::gemm::SMALLEST;
 use crate::simd::{Simd, float_tiers};
 
 /// A token of one head.
@@ -75,9 +76,6 @@ struct Measure {
     scale: f32,
     inverse: f32,
 }
-
-/// Rows whose greatest magnitude lies below this are zero: its reciprocal would overflow.
-const SMALLEST: f32 = 1e-30;
 
 #[inline(always)]
 unsafe fn measure_of<S: Simd>(row: &[f32]) -> Measure {

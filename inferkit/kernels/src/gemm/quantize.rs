@@ -97,7 +97,7 @@ impl<S: Simd> Values<S> for Normalised<S> {
 }
 
 /// Blocks whose greatest magnitude lies below this are zero: its reciprocal would overflow.
-const SMALLEST: f32 = 1e-30;
+pub(crate) const SMALLEST: f32 = 1e-30;
 
 /// Scales of as many blocks as a vector has lanes are computed together: a division takes as long for one as for all.
 #[inline(always)]
@@ -105,12 +105,12 @@ unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i32>(values: impl 
     let blocks = k / 32;
     for first in (0..blocks).step_by(S::LANES) {
         let count = S::LANES.min(blocks - first);
-        // The first so many of 16 lanes at most.
-        let (mut scales, mut inverses) = ([0.0_f32; 16], [0.0_f32; 16]);
-        for (block, greatest) in scales.iter_mut().enumerate().take(count) {
-            *greatest = greatest_magnitude(values, 32 * (first + block));
+        // As many as the widest tier has lanes.
+        let (mut magnitudes, mut scales, mut inverses) = ([0.0_f32; 16], [0.0_f32; 16], [0.0_f32; 16]);
+        for (block, magnitude) in magnitudes.iter_mut().enumerate().take(count) {
+            *magnitude = greatest_magnitude(values, 32 * (first + block));
         }
-        let greatest = S::load(scales.as_ptr());
+        let greatest = S::load(magnitudes.as_ptr());
         let (most, smallest, zero) = (S::splat(127.0), S::splat(SMALLEST), S::splat(0.0));
         let scale = S::select_lt(greatest, smallest, zero, S::div(greatest, most));
         S::store(scales.as_mut_ptr(), scale);
@@ -118,8 +118,8 @@ unsafe fn quantize<S: Simd, const GROUP: usize, const OFFSET: i32>(values: impl 
         S::store(inverses.as_mut_ptr(), inverse);
         for block in 0..count {
             let target = target.add((first + block) * block_bytes(GROUP));
-            let scales = [scales[block], inverses[block]];
-            quantize_block::<S, GROUP, OFFSET>(values, 32 * (first + block), scales, target);
+            let measures = [scales[block], inverses[block]];
+            quantize_block::<S, GROUP, OFFSET>(values, 32 * (first + block), measures, target);
         }
     }
 }
@@ -161,12 +161,12 @@ unsafe fn quantize_block<S: Simd, const GROUP: usize, const OFFSET: i32>(
             S::mul(values.load(at + v * S::LANES), S::splat(inverse))
         };
         let quants = S::round(value);
-        let at = v * S::LANES;
-        sums[at / 16] += S::reduce_add_i(quants);
+        let number = v * S::LANES;
+        sums[number / 16] += S::reduce_add_i(quants);
         if GROUP == 4 {
-            S::store_i8(target.add(at).cast(), quants);
+            S::store_i8(target.add(number).cast(), quants);
         } else {
-            S::store_i16(target.add(2 * at).cast(), quants);
+            S::store_i16(target.add(2 * number).cast(), quants);
         }
     }
     let sum = sums[0] + sums[1];

@@ -1,4 +1,4 @@
-//! Elementary functions on vectors: one implementation for softmax, gates and activations.
+//! Elementary functions on vectors: one implementation each, for softmax (powers of two), gates and activations.
 
 use super::Simd;
 

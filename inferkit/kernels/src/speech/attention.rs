@@ -76,7 +76,7 @@ impl KeyValues {
     /// * `queries`, `out`: `[t, heads * k]`, as many as there are: all frames of an encoder, or the few of a decoder's step
     ///
     /// # Panics
-    /// When the shapes do not fit or the scale is not a positive number.
+    /// When the shapes do not fit or the scale is not within 1e-30..=1e30.
     pub fn attend(&self, pool: &Pool, queries: Rows<'_>, scale: f32, mut out: RowsMut<'_>) {
         let shape = self.cache.shape();
         let heads = shape.kv_heads;

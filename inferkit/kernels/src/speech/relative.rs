@@ -23,6 +23,7 @@ mod packed;
 use std::ops::Range;
 
 use crate::aligned::SharedMut;
+use crate::ops::check_scale;
 use crate::scratch::Scratch;
 use crate::{Isa, Pool, Rows, RowsMut};
 use kernels::{Product, Row, Weighted, probabilities, products, weighted_sums};
@@ -68,7 +69,7 @@ impl RelativeAttention<'_> {
     /// Each sequence gives what it gives alone with a table of its own length, bit for bit.
     ///
     /// # Panics
-    /// When shapes do not fit, a length exceeds t, or the scale is not a positive number.
+    /// When shapes do not fit, a length exceeds t, or the scale is not within 1e-30..=1e30.
     pub fn apply(&self, pool: &Pool, isa: Isa, inputs: RelativeInputs<'_>, mut out: RowsMut<'_>) {
         let Some(frames) = self.check(&inputs, &out) else {
             return;
@@ -102,7 +103,7 @@ impl RelativeAttention<'_> {
             "{width} values for {} heads",
             self.heads
         );
-        assert!(self.scale.is_finite() && self.scale > 0.0, "a scale of {}", self.scale);
+        check_scale(self.scale);
         for other in [&inputs.keys, &inputs.values] {
             assert_eq!(
                 [other.rows(), other.width()],

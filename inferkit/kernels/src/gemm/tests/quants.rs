@@ -5,7 +5,7 @@ use crate::gemm::activations::{START_AT, block_bytes, record_at};
 use crate::gemm::quantize::{
     QuantKernel, quantize_rows_to_bytes, quantize_rows_to_plain_bytes, quantize_rows_to_words,
 };
-use crate::testing::Random;
+use crate::testing::{Guarded, Random};
 
 /// What a block of 32 values becomes, by the definition: quants of `4 / group` bytes, scale, scaled sum, starts.
 fn block(values: &[f32], group: usize, offset: i32) -> Vec<u8> {
@@ -52,12 +52,12 @@ fn with_plain_nan(mut blocks: Vec<u8>, group: usize) -> Vec<u8> {
 
 #[test]
 fn blocks_are_those_of_the_definition_whatever_stands_beside_them() {
-    // 1, 7, 17 and 37 blocks: no tier takes them all together, and the last are fewer than it takes.
+    // Tiers take 8 or 16 blocks together: fewer, as many, and some that are left over.
     let mut random = Random::new(11);
-    for blocks in [1, 7, 17, 37] {
+    for blocks in [1, 7, 16, 37] {
         let mut row = random.floats(32 * blocks);
         for (number, values) in row.chunks_exact_mut(32).enumerate() {
-            match number % 9 {
+            match number % 12 {
                 1 => values.fill(0.0),
                 2 => values.iter_mut().for_each(|value| *value *= 1e-31),
                 3 => values.iter_mut().for_each(|value| *value = 3e38_f32.copysign(*value)),
@@ -65,6 +65,18 @@ fn blocks_are_those_of_the_definition_whatever_stands_beside_them() {
                 5 => values[31 - number % 32] = f32::NEG_INFINITY,
                 6 => values.iter_mut().for_each(|value| *value *= 1e30),
                 7 => values[16..].fill(0.0),
+                8 => {
+                    values.fill(0.0);
+                    values[number % 32] = -1e-30;
+                }
+                9 => values[3] = f32::INFINITY,
+                // Halves, which go to the even neighbour.
+                10 => {
+                    for (half, value) in values.iter_mut().enumerate() {
+                        *value = half as f32 - 15.5;
+                    }
+                    values[0] = 127.0;
+                }
                 _ => {}
             }
         }
@@ -79,10 +91,11 @@ fn blocks_are_those_of_the_definition_whatever_stands_beside_them() {
                 .flat_map(|values| block(values, group, offset))
                 .collect();
             for isa in Isa::available() {
-                let mut found = vec![0xA5; blocks * block_bytes(group)];
+                let row = Guarded::new(&row);
+                let mut found = Guarded::new(&vec![0xA5; blocks * block_bytes(group)]);
                 // SAFETY: the target has a block for every 32 values, and `isa` is available.
                 unsafe { kernel(isa, &row, None, found.as_mut_ptr()) };
-                let found = with_plain_nan(found, group);
+                let found = with_plain_nan(found.to_vec(), group);
                 assert!(
                     found == with_plain_nan(expected.clone(), group),
                     "{}, {blocks} blocks, groups of {group}, offset {offset}",
