@@ -37,18 +37,21 @@ fn scores_that_are_no_numbers_surface_and_infinities_do_not_spread() {
     }
 }
 
+/// Room for 32 tokens of one head.
+fn one_block(isa: Isa) -> KvCache {
+    let shape = CacheShape {
+        blocks: 1,
+        kv_heads: 1,
+        width: 16,
+        element: CacheElement::F32,
+    };
+    KvCache::new(isa, shape)
+}
+
 #[test]
 fn a_query_whose_scores_are_all_minus_infinity_gives_zeros() {
     for isa in Isa::available() {
-        let mut cache = KvCache::new(
-            isa,
-            CacheShape {
-                blocks: 1,
-                kv_heads: 1,
-                width: 16,
-                element: CacheElement::F32,
-            },
-        );
+        let mut cache = one_block(isa);
         let mut key = [0.0; 16];
         key[0] = f32::NEG_INFINITY;
         cache.write(&Pool::new(1), Rows::new(&key, 16), Rows::new(&[1.0; 16], 16), &[0]);
@@ -78,15 +81,7 @@ fn a_query_whose_scores_are_all_minus_infinity_gives_zeros() {
 #[test]
 fn a_row_of_scores_of_minus_infinity_sees_nothing_of_what_its_chunk_sees() {
     for isa in Isa::available() {
-        let mut cache = KvCache::new(
-            isa,
-            CacheShape {
-                blocks: 1,
-                kv_heads: 1,
-                width: 16,
-                element: CacheElement::F32,
-            },
-        );
+        let mut cache = one_block(isa);
         // The first token is hidden from both queries by its key; the second lies behind the first query.
         let mut keys = [0.0; 2 * 16];
         keys[0] = f32::NEG_INFINITY;
