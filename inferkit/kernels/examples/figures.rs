@@ -5,12 +5,13 @@
 //! ```
 //!
 //! Each figure is the minimum over many calls within a quarter of a second, preparation of activations included, and over the
-//! rounds, each of which measures everything: what else a machine does comes and goes. Weights are cycled through 96 MB of
+//! rounds, each of which measures everything: what else a machine does comes and goes. Decode is also compared with plain reading
+//! of as much memory, in turn, for two seconds of each round; that gives a median. Weights are cycled through 96 MB of
 //! copies, so that m = 1 reads memory and not a cache; how fast plain reading of as much is, is measured in every round too.
 
 #![expect(
     unsafe_code,
-    reason = "memory is read by the widest vectors; the workspace keeps them in this package"
+    reason = "memory is read by the widest vectors, in huge pages; the workspace keeps them in this package"
 )]
 
 mod reading;
@@ -57,6 +58,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (layers, queries) in [(1, 1), (1, 8), (1, 128), (8, 1), (8, 128), (32, 1)] {
                 attend(&mut figures, &pool, isa, element, layers, queries);
             }
+            for layers in [8, 32] {
+                figures.turns(
+                    format!("decode, {layers} layers, {element:?}"),
+                    decode(&pool, isa, element, layers),
+                );
+            }
         }
         // As much as the products and the caches of 8 and 32 layers in bf16: a part of the smaller ones stays in a cache.
         for bytes in [COLD, 8 << 24, 32 << 24] {
@@ -72,22 +79,50 @@ fn main() -> Result<(), Box<dyn Error>> {
             format!("{:.0} ns", seconds * 1e9)
         });
     }
-    for (name, _, text) in figures.0 {
-        println!("{name}: {text}");
-    }
+    figures.print();
     Ok(())
 }
 
-/// Name, least seconds, and what they mean.
 #[derive(Debug, Default)]
-struct Figures(Vec<(String, f64, String)>);
+struct Figures {
+    /// Name, least seconds, and what they mean.
+    least: Vec<(String, f64, String)>,
+    /// Name and, for each turn, GB/s of a kernel and of plain reading.
+    turns: Vec<(String, Vec<[f64; 2]>)>,
+}
 
 impl Figures {
     fn add(&mut self, name: String, seconds: f64, text: impl Fn(f64) -> String) {
-        match self.0.iter_mut().find(|(known, ..)| *known == name) {
+        match self.least.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, least, _)) if *least <= seconds => {}
             Some(figure) => *figure = (name, seconds, text(seconds)),
-            None => self.0.push((name, seconds, text(seconds))),
+            None => self.least.push((name, seconds, text(seconds))),
+        }
+    }
+
+    fn turns(&mut self, name: String, turns: Vec<[f64; 2]>) {
+        match self.turns.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.extend(turns),
+            None => self.turns.push((name, turns)),
+        }
+    }
+
+    fn print(self) {
+        for (name, _, text) in self.least {
+            println!("{name}: {text}");
+        }
+        for (name, mut turns) in self.turns {
+            let best = |which: usize| turns.iter().map(|turn| turn[which]).fold(0.0, f64::max);
+            let (own, plain) = (best(0), best(1));
+            turns.sort_by(|a, b| (a[0] / a[1]).total_cmp(&(b[0] / b[1])));
+            let share = |at: usize| 100.0 * turns[at][0] / turns[at][1];
+            let count = turns.len();
+            println!(
+                "{name}: {own:.1} and {plain:.1} GB/s of plain reading at best; in {count} turns {:.0} % ({:.0} to {:.0} without a quarter at either end)",
+                share(count / 2),
+                share(count / 4),
+                share(count * 3 / 4),
+            );
         }
     }
 }
@@ -151,52 +186,102 @@ fn products(
     Ok(())
 }
 
-/// 16 query heads, 8 kv heads, d = 128, context 4096: as Qwen3-0.6B has them.
-fn attend(figures: &mut Figures, pool: &Pool, isa: Isa, element: CacheElement, layers: usize, queries: usize) {
-    let (context, kv_heads, heads, width) = (4_096, 8, 16, 128);
-    let shape = CacheShape {
-        blocks: context / 32,
-        kv_heads,
-        width,
-        element,
-    };
-    let row = kv_heads * width;
-    let (values, slots) = (numbers(context * row), (0..context).collect::<Vec<_>>());
-    let caches: Vec<KvCache> = (0..layers)
-        .map(|_| {
+/// 16 query heads, 8 kv heads, d = 128, context 4096: as Qwen3-0.6B has them. Blocks of the cache follow in no order.
+struct Attending {
+    caches: Vec<KvCache>,
+    table: Vec<u32>,
+    queries: Vec<f32>,
+    out: Vec<f32>,
+}
+
+impl Attending {
+    const CONTEXT: usize = 4_096;
+    const KV_HEADS: usize = 8;
+    const HEADS: usize = 16;
+    const WIDTH: usize = 128;
+
+    fn new(pool: &Pool, isa: Isa, element: CacheElement, layers: usize, queries: usize) -> Self {
+        let shape = CacheShape {
+            blocks: Self::CONTEXT / 32,
+            kv_heads: Self::KV_HEADS,
+            width: Self::WIDTH,
+            element,
+        };
+        let row = Self::KV_HEADS * Self::WIDTH;
+        let values = numbers(Self::CONTEXT * row);
+        let slots = (0..Self::CONTEXT).collect::<Vec<_>>();
+        let filled = |_| {
             let mut cache = KvCache::new(isa, shape);
             cache.write(pool, Rows::new(&values, row), Rows::new(&values, row), &slots);
             cache
-        })
-        .collect();
-    let table: Vec<u32> = (0..128).map(|block| block * 37 % 128).collect();
-    let (input, mut out) = (numbers(queries * heads * width), vec![0.0; queries * heads * width]);
-    let seconds = fastest(|call| {
+        };
+        let values = queries * Self::HEADS * Self::WIDTH;
+        Self {
+            caches: (0..layers).map(filled).collect(),
+            table: (0..128).map(|block| block * 37 % 128).collect(),
+            queries: numbers(values),
+            out: vec![0.0; values],
+        }
+    }
+
+    /// Keys and values of a layer.
+    fn bytes(&self) -> usize {
+        self.caches[0].shape().bytes().unwrap_or_default()
+    }
+
+    /// All queries attend to one layer.
+    fn run(&mut self, pool: &Pool, layer: usize) {
+        let width = Self::HEADS * Self::WIDTH;
         let sequence = Sequence {
             q_start: 0,
-            q_len: queries,
-            context,
-            block_table: &table,
+            q_len: self.queries.len() / width,
+            context: Self::CONTEXT,
+            block_table: &self.table,
         };
-        let (rows, out) = (Rows::new(&input, heads * width), RowsMut::new(&mut out, heads * width));
         attention(
             pool,
-            &caches[call % layers],
-            rows,
+            &self.caches[layer],
+            Rows::new(&self.queries, width),
             &[sequence],
-            AttentionOptions::new(heads, 0.088),
-            out,
+            AttentionOptions::new(Self::HEADS, 0.088),
+            RowsMut::new(&mut self.out, width),
         );
-    });
+    }
+}
+
+fn attend(figures: &mut Figures, pool: &Pool, isa: Isa, element: CacheElement, layers: usize, queries: usize) {
+    let mut attending = Attending::new(pool, isa, element, layers, queries);
+    let seconds = fastest(|call| attending.run(pool, call % layers));
+    let operations = 4.0 * (attending.queries.len() * Attending::CONTEXT) as f64;
     let name = format!("attention, {layers} layers, {element:?}, {queries} queries");
     figures.add(name, seconds, |seconds| {
         format!(
             "{:.3} ms, {:.1} GB/s, {:.0} GFLOP/s",
             seconds * 1e3,
-            shape.bytes().unwrap_or_default() as f64 / seconds / 1e9,
-            4.0 * (queries * heads * width * context) as f64 / seconds / 1e9
+            attending.bytes() as f64 / seconds / 1e9,
+            operations / seconds / 1e9
         )
     });
+}
+
+/// One query attends to all layers, and as many bytes are read plainly, in turn: how fast memory is changes from second to
+/// second where others use it, too. GB/s of both.
+fn decode(pool: &Pool, isa: Isa, element: CacheElement, layers: usize) -> Vec<[f64; 2]> {
+    let mut attending = Attending::new(pool, isa, element, layers, 1);
+    let bytes = attending.bytes() * layers;
+    let reading = Reading::new(bytes);
+    let rate = |call: &mut dyn FnMut()| {
+        let before = Instant::now();
+        call();
+        bytes as f64 / before.elapsed().as_secs_f64() / 1e9
+    };
+    let mut attend = || (0..layers).for_each(|layer| attending.run(pool, layer));
+    let mut read = || reading.read(pool);
+    let (mut turns, start) = (Vec::new(), Instant::now());
+    while start.elapsed().as_secs() < 2 {
+        turns.push([rate(&mut attend), rate(&mut read)]);
+    }
+    turns
 }
 
 /// The recurrent part of one pyannote window: 589 steps of 128 units.

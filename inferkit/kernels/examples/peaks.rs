@@ -9,7 +9,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "instructions are measured by themselves; the workspace keeps them in this package"
+    reason = "instructions are measured by themselves, and memory in huge pages; the workspace keeps them in this package"
 )]
 
 mod reading;

@@ -8,9 +8,9 @@ use std::ptr::NonNull;
 /// Zeroed bytes at a 64-byte boundary, followed by 64 bytes that may be read but mean nothing.
 ///
 /// Memory is taken from the system where it is first touched, in huge pages if it offers them: a large weight crosses
-/// a page every 4 KiB otherwise, and each crossing stalls the stream.
+/// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of several huge pages begin with one.
 pub(crate) struct AlignedBytes {
-    /// What was allocated; `start` is its first multiple of 64.
+    /// What was allocated; `start` is the first place in it that is aligned.
     base: NonNull<u8>,
     start: NonNull<u8>,
     len: usize,
@@ -19,13 +19,22 @@ pub(crate) struct AlignedBytes {
 /// Bytes of a cache line and of the widest vector.
 const LINE: usize = 64;
 
+/// A huge page on x86-64 and on most of aarch64.
+const HUGE: usize = 2 << 20;
+
+/// What the start of a buffer is a multiple of. What lies in front of it is not touched. Where the allocator hands out memory
+/// that was used and freed before, it stays taken: at most a quarter of the buffer.
+const fn alignment(len: usize) -> usize {
+    if len >= 4 * HUGE { HUGE } else { LINE }
+}
+
 // SAFETY: the bytes belong to this value alone, like those of a `Vec<u8>`.
 unsafe impl Send for AlignedBytes {}
 // SAFETY: a shared reference only allows reading.
 unsafe impl Sync for AlignedBytes {}
 
 impl AlignedBytes {
-    /// `len` zero bytes. `len` must be at most `isize::MAX - 128`.
+    /// `len` zero bytes.
     pub(crate) fn zeroed(len: usize) -> Self {
         let layout = layout(len);
         // SAFETY: the layout has at least 128 bytes.
@@ -33,8 +42,8 @@ impl AlignedBytes {
         let Some(base) = NonNull::new(base) else {
             handle_alloc_error(layout)
         };
-        let skip = base.as_ptr().align_offset(LINE);
-        // SAFETY: fewer than 64 bytes are skipped, and the layout has 128 more than `len`.
+        let skip = base.as_ptr().align_offset(alignment(len));
+        // SAFETY: less than the alignment is skipped, and the layout has as much and a line more than `len`.
         let start = unsafe { base.add(skip) };
         ask_for_huge_pages(start.as_ptr(), len);
         Self { base, start, len }
@@ -64,7 +73,7 @@ impl AlignedBytes {
 /// Room for the alignment in front and for one vector behind. The alignment of the layout itself stays small, since only then
 /// the system's zero pages are used as they are.
 fn layout(len: usize) -> Layout {
-    match Layout::from_size_align(len.saturating_add(2 * LINE), 16) {
+    match Layout::from_size_align(len.saturating_add(alignment(len) + LINE), 16) {
         Ok(layout) => layout,
         // A length beyond the address space cannot be allocated either; this reports it as out of memory.
         Err(_) => handle_alloc_error(Layout::new::<u8>()),
@@ -74,8 +83,6 @@ fn layout(len: usize) -> Layout {
 /// Tells Linux that the pages within a large buffer may be huge ones. Miri has no pages.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn ask_for_huge_pages(start: *mut u8, len: usize) {
-    /// A huge page on x86-64 and on most of aarch64; smaller buffers cannot hold one.
-    const HUGE: usize = 2 << 20;
     let skip = start.align_offset(HUGE);
     let whole = len.saturating_sub(skip) / HUGE * HUGE;
     if whole > 0 {
@@ -146,7 +153,7 @@ impl<T> SharedMut<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::AlignedBytes;
+    use super::{AlignedBytes, HUGE};
     use crate::testing::cut;
 
     #[test]
@@ -157,6 +164,12 @@ mod tests {
             assert_eq!(bytes.len(), len);
             assert!(bytes.iter().all(|&byte| byte == 0));
         }
+    }
+
+    #[test]
+    fn a_buffer_of_several_huge_pages_begins_with_one() {
+        let len = 4 * HUGE;
+        assert_eq!(AlignedBytes::zeroed(len).as_ptr() as usize % HUGE, 0);
     }
 
     #[test]

@@ -1,83 +1,133 @@
 //! Which part of a cache is asked for while another is read.
 //!
-//! The block table is random to the hardware, which follows a stream only within a block. With one head, that is the keys two
-//! blocks on, and this block's values, which are needed once all scores are there. With several heads it is what is read
-//! next: the heads of a block stand one after another, so that hardware follows the same stream, which has been measured to
-//! be worth more than either alone.
+//! The block table is random to the hardware, which follows a stream only within a block, and arithmetic fills the window in
+//! which a processor would meet the next loads. So each line that is read asks for the one that is read some way later, in the
+//! order of reading: keys of all blocks of a segment, values of all its blocks, keys of the next segment. Lines are asked for one
+//! by one, between arithmetic: as many at once fill the queue to memory, and what is read now waits behind them.
+//! (Where values are read strip by strip of their columns, a strip asks for its own lines; rows of f32 or of over 128 values are
+//! longer than the way then, and a few lines are asked for that are there.)
 
 use std::ops::Range;
 
 use super::kernels::Segment;
-use crate::simd::{prefetch, prefetch_far};
+use crate::simd::prefetch;
 
-/// How far ahead: blocks where there is one head, pieces of a head and block where there are several.
-pub(super) const AHEAD: usize = 2;
+/// Bytes from what is read to what is asked for: what one core keeps under way at the speed of its memory. A whole number of
+/// pages is measurably worse: asked and read lines have the same place in a page then.
+const AHEAD: usize = 130 * LINE;
 
-/// Addresses that correspond to the beginning of the piece that is read; null for nothing.
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+
+/// Addresses that correspond to the beginning of the piece (a head of a block) that is read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
-    /// Into the first level.
-    near: *const u8,
-    /// Into the second level.
-    far: *const u8,
+    /// While it is asked within the same block.
+    here: *const u8,
+    /// Bytes of the piece for which this is so.
+    left: usize,
+    /// After that: in the block that is read next.
+    next: *const u8,
 }
 
 impl Ahead {
+    /// Asks for nothing.
     pub(super) const NOTHING: Self = Self {
-        near: std::ptr::null(),
-        far: std::ptr::null(),
+        here: std::ptr::null(),
+        left: 0,
+        next: std::ptr::null(),
     };
 
-    /// While the keys of a piece (block and head) are read.
+    /// While keys (`part` 0) or values (1) of a piece (block and head) are read; `blocks` are those of the segment.
     #[inline(always)]
-    pub(super) fn of_keys(segment: &Segment<'_>, blocks: &Range<usize>, piece: [usize; 2]) -> Self {
-        if segment.heads > 1 {
-            return Self::following(segment, blocks, piece, 0);
-        }
-        let block = (piece[0] + AHEAD).min(segment.blocks.len() - 1);
-        Self {
-            near: segment.piece([block, 0], 0),
-            far: segment.piece(piece, 1),
-        }
-    }
-
-    /// While the values of a piece of several heads are read.
-    #[inline(always)]
-    pub(super) fn of_values(segment: &Segment<'_>, blocks: &Range<usize>, piece: [usize; 2]) -> Self {
-        Self::following(segment, blocks, piece, 1)
-    }
-
-    /// A segment of several heads is read in this order: keys of all blocks, values of all blocks, keys of the next segment.
-    #[inline(always)]
-    fn following(segment: &Segment<'_>, blocks: &Range<usize>, [block, head]: [usize; 2], part: usize) -> Self {
-        let heads = segment.heads;
-        let (number, end) = (block * heads + head + AHEAD, blocks.end * heads);
-        let (number, part) = if number < end {
-            (number, part)
-        } else if part == 0 {
-            (number - end + blocks.start * heads, 1)
-        } else {
-            (number, 0)
+    pub(super) fn of(segment: &Segment<'_>, blocks: &Range<usize>, [block, head]: [usize; 2], part: usize) -> Self {
+        let whole = segment.heads * segment.head_bytes;
+        // Less than a block, since the one after the next is not known here, and no whole number of pages.
+        let distance = AHEAD.min(whole - 2 * LINE);
+        let end = head * segment.head_bytes + distance;
+        let next = match part {
+            _ if block + 1 < blocks.end => segment.piece([block + 1, 0], part),
+            0 => segment.piece([blocks.start, 0], 1),
+            _ => segment.piece([(block + 1).min(segment.blocks.len() - 1), 0], 0),
         };
-        let block = (number / heads).min(segment.blocks.len() - 1);
         Self {
-            near: segment.piece([block, number % heads], part),
-            far: std::ptr::null(),
+            here: segment.piece([block, head], part).wrapping_add(distance),
+            left: whole.saturating_sub(end),
+            next: next.wrapping_add(end.wrapping_sub(whole)),
         }
     }
 
-    /// Asks for the bytes from `start` on.
+    /// Asks for the line that corresponds to the one `at` bytes from the beginning of the piece.
     #[inline(always)]
-    pub(super) fn ask(self, start: usize, bytes: usize) {
-        if !self.near.is_null() {
-            for line in (start..start + bytes).step_by(64) {
-                prefetch(self.near.wrapping_add(line));
+    pub(super) fn ask(self, at: usize) {
+        if !self.here.is_null() {
+            prefetch(self.line(at));
+        }
+    }
+
+    #[inline(always)]
+    fn line(self, at: usize) -> *const u8 {
+        let base = if at < self.left { self.here } else { self.next };
+        base.wrapping_add(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AHEAD, Ahead, LINE};
+    use crate::attention::CacheElement;
+    use crate::attention::kernels::Segment;
+
+    /// Lines in the order of reading, and those that are asked for meanwhile, of a segment of three blocks and the next one's first.
+    fn read_and_asked(heads: usize, head_bytes: usize) -> [Vec<usize>; 2] {
+        let blocks: Vec<_> = [7_usize, 2, 5, 0]
+            .map(|block| [0, 1].map(|part| std::ptr::without_provenance((2 * block + part + 1) << 20)))
+            .into();
+        let segment = Segment {
+            queries: &[],
+            visible: &[],
+            blocks: &blocks,
+            heads,
+            head_bytes,
+            width: 16,
+            element: CacheElement::Bf16,
+            scale: 1.0,
+            scores: std::ptr::null_mut(),
+            out: std::ptr::null_mut(),
+            state: std::ptr::null_mut(),
+        };
+        let mut lines = [Vec::new(), Vec::new()];
+        for part in [0, 1] {
+            for block in 0..3 {
+                for head in 0..heads {
+                    let ahead = Ahead::of(&segment, &(0..3), [block, head], part);
+                    for at in (0..head_bytes).step_by(LINE) {
+                        lines[0].push(segment.piece([block, head], part).wrapping_add(at).addr());
+                        lines[1].push(ahead.line(at).addr());
+                    }
+                }
             }
         }
-        if !self.far.is_null() {
-            for line in (start..start + bytes).step_by(64) {
-                prefetch_far(self.far.wrapping_add(line));
-            }
+        let next = (0..heads * head_bytes).step_by(LINE);
+        lines[0].extend(next.map(|at| segment.piece([3, 0], 0).wrapping_add(at).addr()));
+        lines
+    }
+
+    #[test]
+    fn the_line_that_is_read_some_way_later_is_asked_for() {
+        for [heads, head_bytes] in [[8, 8_192], [2, 8_192], [3, 4_224], [16, 1_024]] {
+            let [read, asked] = read_and_asked(heads, head_bytes);
+            assert_eq!(
+                asked,
+                &read[AHEAD / LINE..][..asked.len()],
+                "{heads} heads of {head_bytes}"
+            );
         }
+    }
+
+    #[test]
+    fn where_a_block_is_shorter_than_the_way_the_way_is_shortened() {
+        let [read, asked] = read_and_asked(1, 4_096);
+        assert_eq!(asked, &read[4_096 / LINE - 2..][..asked.len()]);
     }
 }

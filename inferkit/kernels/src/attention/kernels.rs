@@ -6,6 +6,7 @@
 //! stretches. The heads of a block stand one after another, so that several heads are computed together, block by block.
 
 use std::f32::consts::LOG2_E;
+use std::ops::Range;
 
 use super::ahead::Ahead;
 use super::cache::{BLOCK_TOKENS, CacheElement};
@@ -19,13 +20,17 @@ pub(super) const SEGMENT: usize = 256;
 /// What stands for minus infinity: finite, so that differences of it are numbers.
 pub(super) const LOWEST: f32 = f32::MIN;
 
+/// Rows of a head up to which memory is the limit: lines are asked for and read one by one, between arithmetic, which gets most
+/// from it. More rows take each query or probability into a register once for several vectors.
+pub(super) const FEW: usize = 2;
+
 /// One segment of a unit.
 pub(super) struct Segment<'a> {
     /// First value of each query.
     pub(super) queries: &'a [*const f32],
     /// For each row, the positions in the segment that it sees: from the first up to the second.
     pub(super) visible: &'a [(usize, usize)],
-    /// Keys and values of the first head in each block of the segment, and in a few that follow it in the context.
+    /// Keys and values of the first head in each block of the segment, and in the one that follows it in the context, if any.
     pub(super) blocks: &'a [[*const u8; 2]],
     /// Kv heads that are computed together. Each has as many rows as any other, one head after another.
     pub(super) heads: usize,
@@ -54,7 +59,7 @@ impl Segment<'_> {
 
     /// Rows of a head.
     #[inline(always)]
-    pub(super) fn rows_of(&self, head: usize) -> std::ops::Range<usize> {
+    pub(super) fn rows_of(&self, head: usize) -> Range<usize> {
         let rows = self.queries.len() / self.heads;
         head * rows..(head + 1) * rows
     }
@@ -71,8 +76,8 @@ float_tiers! {
     pub(super) fn segment(segment: &Segment<'_>) = attend;
 }
 float_tiers! {
-    /// Merges a segment (`state`, `out`) into what came before it, for a row of `width` values.
-    pub(super) fn merge(total: *mut [f32; 2], total_out: *mut f32, next: (&[f32; 2], *const f32), width: usize) = merge_row;
+    /// Merges rows of a segment into what came before it; both outputs hold `width` values a row.
+    pub(super) fn merge(total: (&mut [[f32; 2]], *mut f32), next: (&[[f32; 2]], *const f32), width: usize) = merge_rows;
 }
 float_tiers! {
     /// Writes `values / sum`, or zeros when nothing was seen.
@@ -90,92 +95,104 @@ unsafe fn attend<S: Simd>(segment: &Segment<'_>) {
     }
     let blocks = first / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS);
     for block in blocks.clone() {
-        scores_of_block::<S>(segment, &blocks, block);
-    }
-    for row in 0..segment.queries.len() {
-        *segment.state.add(row) = probabilities::<S>(segment, row, &blocks);
-        if segment.element == CacheElement::Int8 {
-            scale_by_values::<S>(segment, row, &blocks);
+        let mut head = 0;
+        while head < segment.heads {
+            head += scores_of_block::<S>(segment, &blocks, [block, head]);
         }
     }
     outputs::<S>(segment, blocks, end);
 }
 
-/// Scores of all heads. Few rows are few chains of dependent multiply-adds: then two heads are computed side by side.
+/// Scores of a head, or of two; returns how many.
 #[inline(always)]
-unsafe fn scores_of_block<S: Simd>(segment: &Segment<'_>, blocks: &std::ops::Range<usize>, block: usize) {
-    let mut head = 0;
-    while head < segment.heads {
-        let ahead = |head: usize| Ahead::of_keys(segment, blocks, [block, head]);
-        head += match (S::LANES, segment.rows_of(head).len(), segment.heads - head) {
-            (16, 1, 2..) => {
-                scores::<S, 2, 1, 2>(segment, [block, head], 0, [ahead(head), ahead(head + 1)]);
-                2
-            }
-            (16, 2, 2..) => {
-                scores::<S, 2, 2, 2>(segment, [block, head], 0, [ahead(head), ahead(head + 1)]);
-                2
-            }
-            _ => {
-                scores_of_head::<S>(segment, [block, head], ahead(head));
-                1
-            }
-        };
+unsafe fn scores_of_block<S: Simd>(segment: &Segment<'_>, blocks: &Range<usize>, piece: [usize; 2]) -> usize {
+    let left = segment.heads - piece[1];
+    match (segment.element, S::LANES, segment.rows_of(piece[1]).len()) {
+        (CacheElement::Int8, 16, 1) if left >= 2 => scores_of_two_heads::<S, 1>(segment, blocks, piece),
+        (CacheElement::Int8, 16, 2) if left >= 2 => scores_of_two_heads::<S, 2>(segment, blocks, piece),
+        _ => scores_of_head::<S>(segment, blocks, piece),
     }
+}
+
+/// All R rows of a head and of the next, in 8 bits.
+#[inline(always)]
+unsafe fn scores_of_two_heads<S: Simd, const R: usize>(
+    segment: &Segment<'_>,
+    blocks: &Range<usize>,
+    [block, head]: [usize; 2],
+) -> usize {
+    let row = segment.rows_of(head).start;
+    let keys = [segment.piece([block, head], 0), segment.piece([block, head + 1], 0)];
+    let queries = [queries::<R>(segment, row), queries::<R>(segment, row + R)];
+    let ahead = Ahead::of(segment, blocks, [block, head], 0);
+    let [first, second] = keys::of_int8::<S, 2, R, 2>(segment.width, keys, queries, ahead);
+    store_scores::<S, R, 2>(segment, [row, block], first);
+    store_scores::<S, R, 2>(segment, [row + R, block], second);
+    2
 }
 
 /// Rows of a head by 32 tokens: two vectors of 16 lanes or four of 8.
 #[inline(always)]
-unsafe fn scores_of_head<S: Simd>(segment: &Segment<'_>, piece: [usize; 2], ahead: Ahead) {
+unsafe fn scores_of_head<S: Simd>(segment: &Segment<'_>, blocks: &Range<usize>, piece: [usize; 2]) -> usize {
     let rows = segment.rows_of(piece[1]).len();
-    let (mut row, mut ahead) = (0, [ahead]);
+    let (mut row, mut ahead) = (0, Ahead::of(segment, blocks, piece, 0));
     while row < rows {
         // Twelve sums hide the latency of the multiply-add, and fit sixteen registers.
         row += match (rows - row, S::LANES) {
-            (1, 16) => scores::<S, 1, 1, 2>(segment, piece, row, ahead),
-            (2, 16) => scores::<S, 1, 2, 2>(segment, piece, row, ahead),
-            (3, 16) => scores::<S, 1, 3, 2>(segment, piece, row, ahead),
-            (4 | 5, 16) => scores::<S, 1, 4, 2>(segment, piece, row, ahead),
-            (6..12, 16) => scores::<S, 1, 6, 2>(segment, piece, row, ahead),
-            (_, 16) => scores::<S, 1, 12, 2>(segment, piece, row, ahead),
-            (1, _) => scores::<S, 1, 1, 4>(segment, piece, row, ahead),
-            (2, _) => scores::<S, 1, 2, 4>(segment, piece, row, ahead),
-            _ => scores::<S, 1, 3, 4>(segment, piece, row, ahead),
+            (1, 16) => scores::<S, 1, 2>(segment, piece, row, ahead),
+            (2, 16) => scores::<S, 2, 2>(segment, piece, row, ahead),
+            (3, 16) => scores::<S, 3, 2>(segment, piece, row, ahead),
+            (4 | 5, 16) => scores::<S, 4, 2>(segment, piece, row, ahead),
+            (6..12, 16) => scores::<S, 6, 2>(segment, piece, row, ahead),
+            (_, 16) => scores::<S, 12, 2>(segment, piece, row, ahead),
+            (1, _) => scores::<S, 1, 4>(segment, piece, row, ahead),
+            (2, _) => scores::<S, 2, 4>(segment, piece, row, ahead),
+            _ => scores::<S, 3, 4>(segment, piece, row, ahead),
         };
-        ahead = [Ahead::NOTHING];
+        ahead = Ahead::NOTHING;
     }
+    1
 }
 
-/// R rows, from number `row` of each head on, of H heads from that of `piece` on.
+/// R rows, from number `row` of the head on.
 #[inline(always)]
-unsafe fn scores<S: Simd, const H: usize, const R: usize, const V: usize>(
+unsafe fn scores<S: Simd, const R: usize, const V: usize>(
     segment: &Segment<'_>,
-    [block, head]: [usize; 2],
+    piece: [usize; 2],
     row: usize,
-    ahead: [Ahead; H],
+    ahead: Ahead,
 ) -> usize {
-    let mut rows = [0; H];
-    let mut keys = [std::ptr::null::<u8>(); H];
-    let mut queries = [[std::ptr::null::<f32>(); R]; H];
-    for h in 0..H {
-        rows[h] = segment.rows_of(head + h).start + row;
-        keys[h] = segment.piece([block, head + h], 0);
-        queries[h].copy_from_slice(&segment.queries[rows[h]..rows[h] + R]);
-    }
+    let row = segment.rows_of(piece[1]).start + row;
+    let keys = segment.piece(piece, 0);
+    let queries = queries::<R>(segment, row);
     let sums = match segment.element {
-        CacheElement::Bf16 => keys::of_bf16::<S, H, R, V>(segment.width, keys, queries, ahead),
-        CacheElement::F32 => keys::of_f32::<S, H, R, V>(segment.width, keys, queries, ahead),
-        CacheElement::Int8 => keys::of_int8::<S, H, R, V>(segment.width, keys, queries, ahead),
+        CacheElement::Bf16 => keys::of_bf16::<S, R, V>(segment.width, keys, queries, ahead),
+        CacheElement::F32 => keys::of_f32::<S, R, V>(segment.width, keys, queries, ahead),
+        CacheElement::Int8 => keys::of_int8::<S, 1, R, V>(segment.width, [keys], [queries], ahead)[0],
     };
-    for h in 0..H {
-        for r in 0..R {
-            let target = segment.scores.add((rows[h] + r) * SEGMENT + block * BLOCK_TOKENS);
-            for v in 0..V {
-                S::store(target.add(v * S::LANES), sums[h][r][v]);
-            }
+    store_scores::<S, R, V>(segment, [row, piece[0]], sums);
+    R
+}
+
+#[inline(always)]
+fn queries<const R: usize>(segment: &Segment<'_>, row: usize) -> [*const f32; R] {
+    let mut queries = [std::ptr::null(); R];
+    queries.copy_from_slice(&segment.queries[row..row + R]);
+    queries
+}
+
+#[inline(always)]
+unsafe fn store_scores<S: Simd, const R: usize, const V: usize>(
+    segment: &Segment<'_>,
+    [row, block]: [usize; 2],
+    sums: [[S::F; V]; R],
+) {
+    for r in 0..R {
+        let target = segment.scores.add((row + r) * SEGMENT + block * BLOCK_TOKENS);
+        for v in 0..V {
+            S::store(target.add(v * S::LANES), sums[r][v]);
         }
     }
-    R
 }
 
 /// Positions of the lanes of a vector.
@@ -183,11 +200,19 @@ static LANE_NUMBERS: [f32; 16] = [
     0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
 ];
 
+/// Turns the scores of a head into probabilities.
+#[inline(always)]
+pub(super) unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, blocks: &Range<usize>, head: usize) {
+    for row in segment.rows_of(head) {
+        *segment.state.add(row) = probabilities_of_row::<S>(segment, row, blocks);
+    }
+}
+
 /// Turns the scores of a row into probabilities; returns the greatest scaled score and the sum.
 ///
 /// What the row does not see is replaced, never multiplied: it may be anything.
 #[inline(always)]
-unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std::ops::Range<usize>) -> [f32; 2] {
+unsafe fn probabilities_of_row<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &Range<usize>) -> [f32; 2] {
     let scores = segment.scores.add(row * SEGMENT);
     let (first, end) = segment.visible[row];
     let range = blocks.start * BLOCK_TOKENS..blocks.end * BLOCK_TOKENS;
@@ -225,13 +250,12 @@ unsafe fn probabilities<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std
     [greatest * factor, S::reduce_add(sum)]
 }
 
-/// Multiplies the probabilities of a row by the scales of the values that they are going to meet, which takes fewer operations than
-/// to multiply the values. Beyond the context it makes numbers that nobody reads.
+/// Multiplies the probabilities of a block and head by the scales of the values that they are going to meet, which takes fewer
+/// operations than to multiply the values. Beyond the context it makes numbers that nobody reads.
 #[inline(always)]
-unsafe fn scale_by_values<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &std::ops::Range<usize>) {
-    let head = row * segment.heads / segment.queries.len();
-    for block in blocks.clone() {
-        let scales = segment.piece([block, head], 1).cast::<f32>();
+pub(super) unsafe fn scale_by_values<S: Simd>(segment: &Segment<'_>, [block, head]: [usize; 2]) {
+    let scales = segment.piece([block, head], 1).cast::<f32>();
+    for row in segment.rows_of(head) {
         let probabilities = segment.scores.add(row * SEGMENT + block * BLOCK_TOKENS);
         for at in (0..BLOCK_TOKENS).step_by(S::LANES) {
             let scaled = S::mul(S::load(probabilities.add(at)), S::load(scales.add(at)));
@@ -241,13 +265,35 @@ unsafe fn scale_by_values<S: Simd>(segment: &Segment<'_>, row: usize, blocks: &s
 }
 
 #[inline(always)]
+unsafe fn merge_rows<S: Simd>(
+    (totals, total_out): (&mut [[f32; 2]], *mut f32),
+    (states, out): (&[[f32; 2]], *const f32),
+    width: usize,
+) {
+    for (row, (total, state)) in totals.iter_mut().zip(states).enumerate() {
+        merge_row::<S>(total, total_out.add(row * width), (state, out.add(row * width)), width);
+    }
+}
+
+/// Merges a row, unless it saw nothing of the segment.
+#[inline(always)]
 unsafe fn merge_row<S: Simd>(
-    total: *mut [f32; 2],
+    total: &mut [f32; 2],
     total_out: *mut f32,
     (&[greatest, sum], out): (&[f32; 2], *const f32),
     width: usize,
 ) {
+    if sum == 0.0 {
+        return;
+    }
     let [total_greatest, total_sum] = *total;
+    if total_sum == 0.0 {
+        *total = [greatest, sum];
+        for at in (0..width).step_by(S::LANES) {
+            S::store(total_out.add(at), S::load(out.add(at)));
+        }
+        return;
+    }
     // A NaN sum is kept by both ways.
     let (own, other) = if greatest > total_greatest {
         (greatest, total_greatest)

@@ -1,88 +1,98 @@
 //! Queries times the keys of a block, for each way keys are kept.
 //!
-//! Each takes R queries of H heads and gives their scores with the 32 tokens of the block, as V vectors.
+//! Each takes R queries and gives their scores with the 32 tokens of the block, as V vectors.
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, LINE};
 use super::cache::{BLOCK_TOKENS, SCALE_BYTES};
+use super::kernels::FEW;
 use crate::simd::Simd;
 
-/// Bytes that are asked for at once. With few queries memory is the limit: many lines would fill the queue to it, and what is
-/// read now would wait behind them. With many it is arithmetic, and asking seldom costs least of it.
-const fn burst(queries: usize) -> usize {
-    if queries <= 4 { 256 } else { 1_024 }
-}
-
-/// Scores `[H][R][V]`.
-type Sums<S, const H: usize, const R: usize, const V: usize> = [[[<S as Simd>::F; V]; R]; H];
+/// Scores `[R][V]`.
+type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::F; V]; R];
 
 #[inline(always)]
-pub(super) unsafe fn of_bf16<S: Simd, const H: usize, const R: usize, const V: usize>(
+pub(super) unsafe fn of_bf16<S: Simd, const R: usize, const V: usize>(
     width: usize,
-    keys: [*const u8; H],
-    queries: [[*const f32; R]; H],
-    ahead: [Ahead; H],
-) -> Sums<S, H, R, V> {
-    let mut sums = [[[S::splat(0.0); V]; R]; H];
+    keys: *const u8,
+    queries: [*const f32; R],
+    ahead: Ahead,
+) -> Sums<S, R, V> {
+    let mut sums = [[S::splat(0.0); V]; R];
     for pair in 0..width / 2 {
-        for h in 0..H {
-            if pair % (const { burst(H * R) } / BLOCK_TOKENS / 4) == 0 {
-                ahead[h].ask(4 * pair * BLOCK_TOKENS, const { burst(H * R) });
-            }
-            let keys = keys[h].cast::<i32>().add(pair * BLOCK_TOKENS);
-            let mut k = [S::splat(0.0); V];
+        let keys = keys.cast::<i32>().add(pair * BLOCK_TOKENS);
+        if const { R <= FEW } {
             for v in 0..V {
-                k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
+                if v * S::LANES % 16 == 0 {
+                    ahead.ask(4 * (pair * BLOCK_TOKENS + v * S::LANES));
+                }
+                let k = S::load_i(keys.add(v * S::LANES));
+                let (low, high) = (S::bf16_low(k), S::bf16_high(k));
+                for r in 0..R {
+                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * pair)), low, sums[r][v]);
+                }
+                for r in 0..R {
+                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * pair + 1)), high, sums[r][v]);
+                }
             }
-            add::<S, R, V>(&mut sums[h], &queries[h], 2 * pair, &k);
-            for v in 0..V {
-                k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
-            }
-            add::<S, R, V>(&mut sums[h], &queries[h], 2 * pair + 1, &k);
+            continue;
         }
+        for line in 0..const { 4 * BLOCK_TOKENS / LINE } {
+            ahead.ask(4 * pair * BLOCK_TOKENS + line * LINE);
+        }
+        let mut k = [S::splat(0.0); V];
+        for v in 0..V {
+            k[v] = S::bf16_low(S::load_i(keys.add(v * S::LANES)));
+        }
+        add::<S, R, V>(&mut sums, &queries, 2 * pair, &k);
+        for v in 0..V {
+            k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
+        }
+        add::<S, R, V>(&mut sums, &queries, 2 * pair + 1, &k);
     }
     sums
 }
 
 #[inline(always)]
-pub(super) unsafe fn of_f32<S: Simd, const H: usize, const R: usize, const V: usize>(
+pub(super) unsafe fn of_f32<S: Simd, const R: usize, const V: usize>(
     width: usize,
-    keys: [*const u8; H],
-    queries: [[*const f32; R]; H],
-    ahead: [Ahead; H],
-) -> Sums<S, H, R, V> {
-    let mut sums = [[[S::splat(0.0); V]; R]; H];
+    keys: *const u8,
+    queries: [*const f32; R],
+    ahead: Ahead,
+) -> Sums<S, R, V> {
+    let mut sums = [[S::splat(0.0); V]; R];
     for i in 0..width {
-        for h in 0..H {
-            if i % (const { burst(H * R) } / BLOCK_TOKENS / 4) == 0 {
-                ahead[h].ask(4 * i * BLOCK_TOKENS, const { burst(H * R) });
-            }
-            let keys = keys[h].cast::<f32>().add(i * BLOCK_TOKENS);
-            let mut k = [S::splat(0.0); V];
-            for v in 0..V {
-                k[v] = S::load(keys.add(v * S::LANES));
-            }
-            add::<S, R, V>(&mut sums[h], &queries[h], i, &k);
+        for line in 0..const { 4 * BLOCK_TOKENS / LINE } {
+            ahead.ask(4 * i * BLOCK_TOKENS + line * LINE);
         }
+        let keys = keys.cast::<f32>().add(i * BLOCK_TOKENS);
+        let mut k = [S::splat(0.0); V];
+        for v in 0..V {
+            k[v] = S::load(keys.add(v * S::LANES));
+        }
+        add::<S, R, V>(&mut sums, &queries, i, &k);
     }
     sums
 }
 
 /// Quants are summed up as they are; the scale of each token follows once.
+///
+/// With H = 2, a head and the next are read side by side, since few rows of one head are too few chains of multiply-adds to keep up
+/// with memory at 8 bits a value. Lines are asked for in the order in which they stand all the same.
 #[inline(always)]
 pub(super) unsafe fn of_int8<S: Simd, const H: usize, const R: usize, const V: usize>(
     width: usize,
     keys: [*const u8; H],
     queries: [[*const f32; R]; H],
-    ahead: [Ahead; H],
-) -> Sums<S, H, R, V> {
+    ahead: Ahead,
+) -> [Sums<S, R, V>; H] {
     let mut sums = [[[S::splat(0.0); V]; R]; H];
-    for h in 0..H {
-        ahead[h].ask(0, SCALE_BYTES);
+    for line in 0..const { H * SCALE_BYTES / LINE } {
+        ahead.ask(line * LINE);
     }
     for i in 0..width {
         for h in 0..H {
-            if i % (const { burst(H * R) } / BLOCK_TOKENS) == 0 {
-                ahead[h].ask(SCALE_BYTES + i * BLOCK_TOKENS, const { burst(H * R) });
+            if i % const { LINE / BLOCK_TOKENS } == 0 {
+                ahead.ask(H * (SCALE_BYTES + i * BLOCK_TOKENS) + h * LINE);
             }
             let keys = keys[h].add(SCALE_BYTES + i * BLOCK_TOKENS).cast::<i8>();
             let mut k = [S::splat(0.0); V];

@@ -5,64 +5,63 @@
 
 use std::ops::Range;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, LINE};
 use super::cache::{BLOCK_TOKENS, CacheElement, SCALE_BYTES};
-use super::kernels::{SEGMENT, Segment};
+use super::kernels::{FEW, SEGMENT, Segment, probabilities, scale_by_values};
 use crate::simd::Simd;
 
-/// Positions whose values are added.
-#[derive(Clone, Copy)]
-struct Span {
-    /// Multiples of a block, but for the end of the last.
-    first: usize,
+/// Blocks whose values are added, in one head.
+#[derive(Clone)]
+struct Span<'a> {
+    /// All blocks of the segment.
+    segment: &'a Range<usize>,
+    blocks: Range<usize>,
+    /// Position behind the last.
     end: usize,
     head: usize,
-    /// Whether these are the first of the segment.
-    is_first: bool,
-    ahead: Ahead,
 }
 
-/// Adds the values of `blocks`, those of the last one up to position `end`.
+/// Turns scores into probabilities and adds the values of `blocks`, those of the last one up to position `end`.
+///
+/// With several heads, probabilities of each are computed right before its first values are read: what was asked for arrives
+/// meanwhile.
 #[inline(always)]
 pub(super) unsafe fn outputs<S: Simd>(segment: &Segment<'_>, blocks: Range<usize>, end: usize) {
-    if segment.heads == 1 {
-        let span = Span {
-            first: blocks.start * BLOCK_TOKENS,
-            end,
-            head: 0,
-            is_first: true,
-            ahead: Ahead::NOTHING,
-        };
-        return outputs_of_span::<S>(segment, span);
-    }
-    for block in blocks.clone() {
+    let step = if segment.heads == 1 { blocks.len() } else { 1 };
+    for first in blocks.clone().step_by(step) {
         for head in 0..segment.heads {
+            if first == blocks.start {
+                probabilities::<S>(segment, &blocks, head);
+            }
             let span = Span {
-                first: block * BLOCK_TOKENS,
-                end: end.min((block + 1) * BLOCK_TOKENS),
+                segment: &blocks,
+                blocks: first..first + step,
+                end,
                 head,
-                is_first: block == blocks.start,
-                ahead: Ahead::of_values(segment, &blocks, [block, head]),
             };
-            outputs_of_span::<S>(segment, span);
+            if segment.element == CacheElement::Int8 {
+                for block in span.blocks.clone() {
+                    scale_by_values::<S>(segment, [block, head]);
+                }
+            }
+            outputs_of_span::<S>(segment, &span);
         }
     }
 }
 
 #[inline(always)]
-unsafe fn outputs_of_span<S: Simd>(segment: &Segment<'_>, mut span: Span) {
+unsafe fn outputs_of_span<S: Simd>(segment: &Segment<'_>, span: &Span<'_>) {
     let rows = segment.rows_of(span.head);
     let mut column = 0;
     while column < segment.width {
         let left = segment.width - column;
         column += match S::LANES {
             // Whole rows of values are read in the order in which they stand.
-            16 if left >= 128 && rows.len() <= 2 => columns::<S, 8>(segment, rows.clone(), column, span),
+            16 if left >= 128 && rows.len() <= FEW => columns::<S, 8>(segment, rows.clone(), column, span),
             16 if left >= 64 => columns::<S, 4>(segment, rows.clone(), column, span),
             16 => columns::<S, 1>(segment, rows.clone(), column, span),
             _ => columns::<S, 2>(segment, rows.clone(), column, span),
         };
-        span.ahead = Ahead::NOTHING;
     }
 }
 
@@ -71,26 +70,19 @@ unsafe fn columns<S: Simd, const V: usize>(
     segment: &Segment<'_>,
     mut rows: Range<usize>,
     column: usize,
-    mut span: Span,
+    span: &Span<'_>,
 ) -> usize {
     while !rows.is_empty() {
         let place = [rows.start, column];
-        if const { V == 8 } {
-            rows.start += match rows.len() {
-                1 => output::<S, 1, V>(segment, place, span),
-                _ => output::<S, 2, V>(segment, place, span),
-            };
-            span.ahead = Ahead::NOTHING;
-            continue;
-        }
         rows.start += match rows.len() {
             1 => output::<S, 1, V>(segment, place, span),
             2 => output::<S, 2, V>(segment, place, span),
+            // Never met, and no code for more rows is made.
+            _ if const { V == 8 } => output::<S, 2, V>(segment, place, span),
             3 => output::<S, 3, V>(segment, place, span),
             4 | 5 => output::<S, 4, V>(segment, place, span),
             _ => output::<S, 6, V>(segment, place, span),
         };
-        span.ahead = Ahead::NOTHING;
     }
     V * S::LANES
 }
@@ -99,33 +91,35 @@ unsafe fn columns<S: Simd, const V: usize>(
 unsafe fn output<S: Simd, const R: usize, const V: usize>(
     segment: &Segment<'_>,
     [row, column]: [usize; 2],
-    span: Span,
+    span: &Span<'_>,
 ) -> usize {
     let probabilities = segment.scores.add(row * SEGMENT);
     let out = segment.out.add(row * segment.width + column);
     let mut sums = [[S::splat(0.0); V]; R];
-    if !span.is_first {
+    if span.blocks.start > span.segment.start {
         for r in 0..R {
             for v in 0..V {
                 sums[r][v] = S::load(out.add(r * segment.width + v * S::LANES));
             }
         }
     }
-    let mut at = span.first;
-    while at < span.end {
+    for block in span.blocks.clone() {
+        let piece = [block, span.head];
+        let at = block * BLOCK_TOKENS;
         let tokens = BLOCK_TOKENS.min(span.end - at);
-        let values = segment.piece([at / BLOCK_TOKENS, span.head], 1);
-        let p = probabilities.add(at);
+        // What the first rows read, those after them find in a cache.
+        let ahead = if row == segment.rows_of(span.head).start {
+            Ahead::of(segment, span.segment, piece, 1)
+        } else {
+            Ahead::NOTHING
+        };
+        let (p, values) = (probabilities.add(at), segment.piece(piece, 1));
+        let place = [column, segment.width, tokens];
         match segment.element {
-            CacheElement::Bf16 => {
-                add_bf16::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead);
-            }
-            CacheElement::F32 => add_f32::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead),
-            CacheElement::Int8 => {
-                add_int8::<S, R, V>(&mut sums, p, values, [column, segment.width, tokens], span.ahead);
-            }
+            CacheElement::Bf16 => add_bf16::<S, R, V>(&mut sums, p, values, place, ahead),
+            CacheElement::F32 => add_f32::<S, R, V>(&mut sums, p, values, place, ahead),
+            CacheElement::Int8 => add_int8::<S, R, V>(&mut sums, p, values, place, ahead),
         }
-        at += tokens;
     }
     for r in 0..R {
         for v in 0..V {
@@ -144,26 +138,39 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
     [column, width, tokens]: [usize; 3],
     ahead: Ahead,
 ) {
-    let mut values = values.cast::<i32>().add(column);
-    let mut token = 0;
-    while token < tokens {
-        ahead.ask(2 * token * width, 2 * width);
-        let mut x = [S::splat(0.0); V];
-        for v in 0..V {
-            x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
-        }
-        add_products::<S, R, V>(sums, p.add(token), &x);
-        // The other half of the last pair may never have been written.
-        if token + 1 < tokens {
-            ahead.ask(2 * (token + 1) * width, 2 * width);
+    let values = values.cast::<i32>().add(column);
+    for pair in 0..tokens / 2 {
+        let (p, values) = (p.add(2 * pair), values.add(pair * width));
+        let ask = |v: usize| ahead.ask(4 * (pair * width + column + v * S::LANES));
+        if const { R <= FEW } {
             for v in 0..V {
-                x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
+                if v * S::LANES % 16 == 0 {
+                    ask(v);
+                }
+                let two = S::load_i(values.add(v * S::LANES));
+                add_product::<S, R, V>(sums, p, S::bf16_low(two), v);
+                add_product::<S, R, V>(sums, p.add(1), S::bf16_high(two), v);
             }
-            add_products::<S, R, V>(sums, p.add(token + 1), &x);
+            continue;
         }
-        // The address behind the last row may lie outside of the allocation.
-        values = values.wrapping_add(width);
-        token += 2;
+        let (mut low, mut high) = ([S::splat(0.0); V], [S::splat(0.0); V]);
+        for v in 0..V {
+            if v * S::LANES % 16 == 0 {
+                ask(v);
+            }
+            let two = S::load_i(values.add(v * S::LANES));
+            (low[v], high[v]) = (S::bf16_low(two), S::bf16_high(two));
+        }
+        add_products::<S, R, V>(sums, p, &low);
+        add_products::<S, R, V>(sums, p.add(1), &high);
+    }
+    // The other half of the last pair may never have been written.
+    if tokens % 2 == 1 {
+        let values = values.add(tokens / 2 * width);
+        for v in 0..V {
+            let low = S::bf16_low(S::load_i(values.add(v * S::LANES)));
+            add_product::<S, R, V>(sums, p.add(tokens - 1), low, v);
+        }
     }
 }
 
@@ -177,9 +184,11 @@ unsafe fn add_f32<S: Simd, const R: usize, const V: usize>(
 ) {
     let mut values = values.cast::<f32>().add(column);
     for token in 0..tokens {
-        ahead.ask(4 * token * width, 4 * width);
         let mut x = [S::splat(0.0); V];
         for v in 0..V {
+            if v * S::LANES % 16 == 0 {
+                ahead.ask(4 * (token * width + column + v * S::LANES));
+            }
             x[v] = S::load(values.add(v * S::LANES));
         }
         add_products::<S, R, V>(sums, p.add(token), &x);
@@ -198,11 +207,17 @@ unsafe fn add_int8<S: Simd, const R: usize, const V: usize>(
     ahead: Ahead,
 ) {
     let mut values = values.add(SCALE_BYTES).cast::<i8>().add(column);
-    ahead.ask(0, SCALE_BYTES);
+    if column == 0 {
+        for line in 0..const { SCALE_BYTES / LINE } {
+            ahead.ask(line * LINE);
+        }
+    }
     for token in 0..tokens {
-        ahead.ask(SCALE_BYTES + token * width, width);
         let mut x = [S::splat(0.0); V];
         for v in 0..V {
+            if (column + v * S::LANES) % LINE == 0 {
+                ahead.ask(SCALE_BYTES + token * width + column + v * S::LANES);
+            }
             x[v] = S::load_i8(values.add(v * S::LANES));
         }
         add_products::<S, R, V>(sums, p.add(token), &x);
@@ -222,5 +237,18 @@ unsafe fn add_products<S: Simd, const R: usize, const V: usize>(
         for v in 0..V {
             sums[r][v] = S::fma(p, x[v], sums[r][v]);
         }
+    }
+}
+
+/// Adds the products with one vector.
+#[inline(always)]
+unsafe fn add_product<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    p: *const f32,
+    x: S::F,
+    v: usize,
+) {
+    for r in 0..R {
+        sums[r][v] = S::fma(S::splat(*p.add(r * SEGMENT)), x, sums[r][v]);
     }
 }

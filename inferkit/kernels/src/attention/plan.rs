@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use super::ahead::AHEAD;
 use super::cache::{BLOCK_TOKENS, KvCache};
 use super::kernels::{LOWEST, SEGMENT, Segment, finish, merge, segment};
 use super::{AttentionOptions, Mask, Sequence};
 use crate::aligned::SharedMut;
 use crate::scratch::Scratch;
-use crate::{Pool, Rows};
+use crate::{Isa, Pool, Rows};
 
 /// Rows of a unit: their probabilities of a segment stay in the caches of a core.
 const UNIT_ROWS: usize = 48;
@@ -163,7 +162,8 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        let end = (start + SEGMENT + AHEAD * BLOCK_TOKENS).min(tile.sequence.context);
+        // One block more: its keys are asked for while the last values are read.
+        let end = (start + SEGMENT + BLOCK_TOKENS).min(tile.sequence.context);
         let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
         let blocks: Vec<_> = table
             .iter()
@@ -189,28 +189,16 @@ impl<'a> Batch<'a> {
 
     /// Computes a tile from its first segment to its last.
     fn whole(&self, tile: &Tile<'_>) {
-        let width = self.cache.shape().width;
         let rows = self.rows(tile);
-        let (mut scores, mut total) = (Scratch::floats(rows * SEGMENT), Scratch::floats(rows * width));
-        let mut next = Scratch::floats(rows * width);
-        let (total, next) = (total.as_f32_mut(), next.as_f32_mut());
-        let (mut state, mut next_state) = (vec![[LOWEST, 0.0]; rows], vec![[LOWEST, 0.0]; rows]);
-        total[..rows * width].fill(0.0);
+        let (mut scores, mut next) = (Scratch::floats(rows * SEGMENT), Scratch::floats(rows * self.width()));
+        let next = &mut next.as_f32_mut()[..rows * self.width()];
+        let mut state = vec![[LOWEST, 0.0]; rows];
+        let mut total = Total::new(rows, self.width());
         for number in tile.segments.clone() {
-            self.segment(tile, number, scores.as_f32_mut(), &mut next_state, next.as_mut_ptr());
-            for row in 0..rows {
-                let out = &next[row * width..][..width];
-                self.merge(
-                    &mut state[row],
-                    &mut total[row * width..][..width],
-                    next_state[row],
-                    out,
-                );
-            }
+            self.segment(tile, number, scores.as_f32_mut(), &mut state, next.as_mut_ptr());
+            total.add(self.cache.isa(), &state, next);
         }
-        for row in 0..rows {
-            self.finish(tile, row, state[row][1], &total[row * width..][..width]);
-        }
+        self.finish(tile, &total);
     }
 
     /// Computes one segment of a tile into `memory`.
@@ -232,59 +220,72 @@ impl<'a> Batch<'a> {
 
     /// Merges the parts of a tile as `whole` merges its segments.
     fn join(&self, tile: &Tile<'_>, memory: SharedMut<f32>) {
-        let width = self.cache.shape().width;
         let rows = self.rows(tile);
-        let size = rows * part_size(width);
-        let mut total = Scratch::floats(width);
-        let total = &mut total.as_f32_mut()[..width];
+        let size = rows * part_size(self.width());
         // SAFETY: the region that wrote the parts of this tile has ended.
         let parts = unsafe {
             std::slice::from_raw_parts(memory.get().add(tile.parts_at).cast_const(), tile.segments.len() * size)
         };
-        for row in 0..rows {
-            let mut state = [LOWEST, 0.0];
-            total.fill(0.0);
-            for part in parts.chunks_exact(size) {
-                let next = [part[2 * row], part[2 * row + 1]];
-                self.merge(&mut state, total, next, &part[2 * rows + row * width..][..width]);
+        let mut total = Total::new(rows, self.width());
+        for part in parts.chunks_exact(size) {
+            let (state, out) = part.split_at(2 * rows);
+            total.add(self.cache.isa(), state.as_chunks().0, out);
+        }
+        self.finish(tile, &total);
+    }
+
+    /// Divides each row by the sum of its probabilities and writes it.
+    fn finish(&self, tile: &Tile<'_>, total: &Total) {
+        let width = self.width();
+        let rows_of_head = tile.tokens.len() * self.group;
+        for (row, (&[_, sum], values)) in total.state.iter().zip(total.out.as_f32().chunks(width)).enumerate() {
+            let token = tile.sequence.q_start + tile.tokens.start + row % rows_of_head / self.group;
+            let head = (tile.heads.start + row / rows_of_head) * self.group + row % self.group;
+            // SAFETY: the output has the shape of the queries, no two sequences share rows of it (both were checked), and
+            // each row and head belongs to one tile. The cache's ISA is available.
+            unsafe {
+                let out = self.out.get().add(token * self.out_stride + head * width);
+                finish(self.cache.isa(), sum, values.as_ptr(), out, width);
             }
-            self.finish(tile, row, state[1], total);
         }
     }
 
-    /// Merges a segment of one row into the total, unless the row saw nothing of it.
-    fn merge(&self, state: &mut [f32; 2], total: &mut [f32], next: [f32; 2], out: &[f32]) {
-        if next[1] == 0.0 {
-            return;
+    fn width(&self) -> usize {
+        self.cache.shape().width
+    }
+}
+
+/// What the segments of some rows that came so far give together.
+struct Total {
+    /// Greatest score and sum, as a segment has them.
+    state: Vec<[f32; 2]>,
+    /// `[rows][width]`; means nothing for a row whose sum is zero.
+    out: Scratch,
+    width: usize,
+}
+
+impl Total {
+    fn new(rows: usize, width: usize) -> Self {
+        Self {
+            state: vec![[LOWEST, 0.0]; rows],
+            out: Scratch::floats(rows * width),
+            width,
         }
-        if state[1] == 0.0 {
-            *state = next;
-            total.copy_from_slice(out);
-            return;
-        }
-        // SAFETY: both rows have d values, a multiple of 16. The cache's ISA is available.
+    }
+
+    /// Merges the next segment.
+    fn add(&mut self, isa: Isa, state: &[[f32; 2]], out: &[f32]) {
+        let own = self.out.as_f32_mut();
+        let values = self.state.len() * self.width;
+        assert!(state.len() == self.state.len() && out.len() >= values && own.len() >= values);
+        // SAFETY: both outputs have a row of `width` values, a multiple of 16, for each state. The ISA is available.
         unsafe {
             merge(
-                self.cache.isa(),
-                state,
-                total.as_mut_ptr(),
-                (&next, out.as_ptr()),
-                total.len(),
+                isa,
+                (&mut self.state, own.as_mut_ptr()),
+                (state, out.as_ptr()),
+                self.width,
             );
-        }
-    }
-
-    /// Divides a row by the sum of its probabilities and writes it.
-    fn finish(&self, tile: &Tile<'_>, row: usize, sum: f32, values: &[f32]) {
-        let width = values.len();
-        let rows_of_head = tile.tokens.len() * self.group;
-        let token = tile.sequence.q_start + tile.tokens.start + row % rows_of_head / self.group;
-        let head = (tile.heads.start + row / rows_of_head) * self.group + row % self.group;
-        // SAFETY: the output has the shape of the queries, no two sequences share rows of it (both were checked), and each
-        // row and head belongs to one tile. The cache's ISA is available.
-        unsafe {
-            let out = self.out.get().add(token * self.out_stride + head * width);
-            finish(self.cache.isa(), sum, values.as_ptr(), out, width);
         }
     }
 }

@@ -207,9 +207,10 @@ fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
                 (2, 6, 32, Some(300)),
                 (3, 6, 144, None),
                 (5, 20, 64, None),
+                (5, 5, 80, None),
             ]
             .into_iter()
-            .take(cut(6, 3))
+            .take(cut(7, 3))
             {
                 let (tokens, q_len) = (cut(700, 40), cut(37, 4));
                 let context = Context::new(isa, element, [tokens, kv_heads, width]);
