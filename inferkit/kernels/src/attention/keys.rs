@@ -17,25 +17,12 @@ pub(super) unsafe fn of_bf16<S: Simd, const R: usize, const V: usize>(
     queries: [*const f32; R],
     ahead: Ahead,
 ) -> Sums<S, R, V> {
+    if const { R <= FEW && S::LANES == 16 } && ahead.asks() {
+        return of_bf16_line_by_line::<S, R, V>(width, keys, queries, ahead);
+    }
     let mut sums = [[S::splat(0.0); V]; R];
     for pair in 0..width / 2 {
         let keys = keys.cast::<i32>().add(pair * BLOCK_TOKENS);
-        if const { R <= FEW } {
-            for v in 0..V {
-                if v * S::LANES % 16 == 0 {
-                    ahead.ask(4 * (pair * BLOCK_TOKENS + v * S::LANES));
-                }
-                let k = S::load_i(keys.add(v * S::LANES));
-                let (low, high) = (S::bf16_low(k), S::bf16_high(k));
-                for r in 0..R {
-                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * pair)), low, sums[r][v]);
-                }
-                for r in 0..R {
-                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * pair + 1)), high, sums[r][v]);
-                }
-            }
-            continue;
-        }
         for line in 0..const { 4 * BLOCK_TOKENS / LINE } {
             ahead.ask(4 * pair * BLOCK_TOKENS + line * LINE);
         }
@@ -48,6 +35,38 @@ pub(super) unsafe fn of_bf16<S: Simd, const R: usize, const V: usize>(
             k[v] = S::bf16_high(S::load_i(keys.add(v * S::LANES)));
         }
         add::<S, R, V>(&mut sums, &queries, 2 * pair + 1, &k);
+    }
+    sums
+}
+
+/// Pairs whose lines are asked for together; a width is a multiple of 16.
+const TOGETHER: usize = 4;
+
+/// For few rows. A vector is a line.
+#[inline(always)]
+unsafe fn of_bf16_line_by_line<S: Simd, const R: usize, const V: usize>(
+    width: usize,
+    keys: *const u8,
+    queries: [*const f32; R],
+    ahead: Ahead,
+) -> Sums<S, R, V> {
+    let mut sums = [[S::splat(0.0); V]; R];
+    for first in (0..width / 2).step_by(TOGETHER) {
+        let asked = ahead.lines(4 * first * BLOCK_TOKENS);
+        for i in 0..TOGETHER {
+            let keys = keys.cast::<i32>().add((first + i) * BLOCK_TOKENS);
+            for v in 0..V {
+                asked.ask((i * V + v) * LINE);
+                let two = S::load_i(keys.add(v * S::LANES));
+                let (low, high) = (S::bf16_low(two), S::bf16_high(two));
+                for r in 0..R {
+                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * (first + i))), low, sums[r][v]);
+                }
+                for r in 0..R {
+                    sums[r][v] = S::fma(S::splat(*queries[r].add(2 * (first + i) + 1)), high, sums[r][v]);
+                }
+            }
+        }
     }
     sums
 }

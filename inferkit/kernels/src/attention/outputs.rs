@@ -80,7 +80,9 @@ unsafe fn columns<S: Simd, const V: usize>(
             // Never met, and no code for more rows is made.
             _ if const { V == 8 } => output::<S, 2, V>(segment, place, span),
             3 => output::<S, 3, V>(segment, place, span),
-            4 | 5 => output::<S, 4, V>(segment, place, span),
+            // Seven are four and three, eight are four and four: one row alone would wait for its own sums.
+            4 | 7 | 8 => output::<S, 4, V>(segment, place, span),
+            5 => output::<S, 5, V>(segment, place, span),
             _ => output::<S, 6, V>(segment, place, span),
         };
     }
@@ -135,34 +137,30 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
     sums: &mut [[S::F; V]; R],
     p: *const f32,
     values: *const u8,
-    [column, width, tokens]: [usize; 3],
+    place: [usize; 3],
     ahead: Ahead,
 ) {
+    let [column, width, tokens] = place;
     let values = values.cast::<i32>().add(column);
-    for pair in 0..tokens / 2 {
-        let (p, values) = (p.add(2 * pair), values.add(pair * width));
-        let ask = |v: usize| ahead.ask(4 * (pair * width + column + v * S::LANES));
-        if const { R <= FEW } {
+    if const { R <= FEW && S::LANES == 16 } && ahead.asks() {
+        add_bf16_line_by_line::<S, R, V>(sums, p, values, place, ahead);
+    } else {
+        for pair in 0..tokens / 2 {
+            let (p, values) = (p.add(2 * pair), values.add(pair * width));
+            let mut x = [S::splat(0.0); V];
             for v in 0..V {
                 if v * S::LANES % 16 == 0 {
-                    ask(v);
+                    ahead.ask(4 * (pair * width + column + v * S::LANES));
                 }
-                let two = S::load_i(values.add(v * S::LANES));
-                add_product::<S, R, V>(sums, p, S::bf16_low(two), v);
-                add_product::<S, R, V>(sums, p.add(1), S::bf16_high(two), v);
+                x[v] = S::bf16_low(S::load_i(values.add(v * S::LANES)));
             }
-            continue;
-        }
-        let (mut low, mut high) = ([S::splat(0.0); V], [S::splat(0.0); V]);
-        for v in 0..V {
-            if v * S::LANES % 16 == 0 {
-                ask(v);
+            add_products::<S, R, V>(sums, p, &x);
+            // Loaded once more, since all sums and both halves are more than there are registers.
+            for v in 0..V {
+                x[v] = S::bf16_high(S::load_i(values.add(v * S::LANES)));
             }
-            let two = S::load_i(values.add(v * S::LANES));
-            (low[v], high[v]) = (S::bf16_low(two), S::bf16_high(two));
+            add_products::<S, R, V>(sums, p.add(1), &x);
         }
-        add_products::<S, R, V>(sums, p, &low);
-        add_products::<S, R, V>(sums, p.add(1), &high);
     }
     // The other half of the last pair may never have been written.
     if tokens % 2 == 1 {
@@ -170,6 +168,27 @@ unsafe fn add_bf16<S: Simd, const R: usize, const V: usize>(
         for v in 0..V {
             let low = S::bf16_low(S::load_i(values.add(v * S::LANES)));
             add_product::<S, R, V>(sums, p.add(tokens - 1), low, v);
+        }
+    }
+}
+
+/// All pairs of tokens, for few rows. A vector is a line.
+#[inline(always)]
+unsafe fn add_bf16_line_by_line<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S::F; V]; R],
+    p: *const f32,
+    values: *const i32,
+    [column, width, tokens]: [usize; 3],
+    ahead: Ahead,
+) {
+    for pair in 0..tokens / 2 {
+        let (p, values) = (p.add(2 * pair), values.add(pair * width));
+        let asked = ahead.lines(4 * (pair * width + column));
+        for v in 0..V {
+            asked.ask(v * LINE);
+            let two = S::load_i(values.add(v * S::LANES));
+            add_product::<S, R, V>(sums, p, S::bf16_low(two), v);
+            add_product::<S, R, V>(sums, p.add(1), S::bf16_high(two), v);
         }
     }
 }

@@ -208,9 +208,13 @@ fn a_query_alone_is_the_query_in_a_chunk_for_any_threads() {
                 (3, 6, 144, None),
                 (5, 20, 64, None),
                 (5, 5, 80, None),
+                (2, 10, 64, None),
+                (2, 14, 64, None),
+                (2, 16, 128, None),
+                (1, 9, 32, None),
             ]
             .into_iter()
-            .take(cut(7, 3))
+            .take(cut(11, 3))
             {
                 let (tokens, q_len) = (cut(700, 40), cut(37, 4));
                 let context = Context::new(isa, element, [tokens, kv_heads, width]);
