@@ -1,14 +1,16 @@
 //! Buffers that begin on a cache line and end with room for one vector more.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
+use crate::pages;
+
 /// Zeroed bytes at a 64-byte boundary, followed by 64 bytes that may be read but mean nothing.
 ///
 /// Memory is taken from the system where it is first touched, in huge pages if it offers them: a large weight crosses
-/// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of several huge pages begin with one.
+/// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of at least a huge page begin with one.
 pub(crate) struct AlignedBytes {
     /// What was allocated; `start` is the first place in it that is aligned.
     base: NonNull<u8>,
@@ -19,13 +21,9 @@ pub(crate) struct AlignedBytes {
 /// Bytes of a cache line and of the widest vector.
 const LINE: usize = 64;
 
-/// A huge page on x86-64 and on most of aarch64.
-const HUGE: usize = 2 << 20;
-
-/// What the start of a buffer is a multiple of. What lies in front of it is not touched. Where the allocator hands out memory
-/// that was used and freed before, it stays taken: at most a quarter of the buffer.
+/// What the start of a buffer is a multiple of. What lies in front of it is not touched.
 const fn alignment(len: usize) -> usize {
-    if len >= 4 * HUGE { HUGE } else { LINE }
+    if len >= pages::HUGE { pages::HUGE } else { LINE }
 }
 
 // SAFETY: the bytes belong to this value alone, like those of a `Vec<u8>`.
@@ -38,14 +36,14 @@ impl AlignedBytes {
     pub(crate) fn zeroed(len: usize) -> Self {
         let layout = layout(len);
         // SAFETY: the layout has at least 128 bytes.
-        let base = unsafe { alloc_zeroed(layout) };
+        let base = unsafe { pages::zeroed(layout) };
         let Some(base) = NonNull::new(base) else {
             handle_alloc_error(layout)
         };
         let skip = base.as_ptr().align_offset(alignment(len));
         // SAFETY: less than the alignment is skipped, and the layout has as much and a line more than `len`.
         let start = unsafe { base.add(skip) };
-        ask_for_huge_pages(start.as_ptr(), len);
+        pages::ask_for_huge(start.as_ptr(), len);
         Self { base, start, len }
     }
 
@@ -80,25 +78,10 @@ fn layout(len: usize) -> Layout {
     }
 }
 
-/// Tells Linux that the pages within a large buffer may be huge ones. Miri has no pages.
-#[cfg(all(target_os = "linux", not(miri)))]
-fn ask_for_huge_pages(start: *mut u8, len: usize) {
-    let skip = start.align_offset(HUGE);
-    let whole = len.saturating_sub(skip) / HUGE * HUGE;
-    if whole > 0 {
-        // SAFETY: the range lies within the buffer, and the advice changes how pages are mapped, not what they hold. Where the
-        // kernel refuses it, nothing is lost but speed.
-        unsafe { libc::madvise(start.add(skip).cast(), whole, libc::MADV_HUGEPAGE) };
-    }
-}
-
-#[cfg(any(not(target_os = "linux"), miri))]
-fn ask_for_huge_pages(_start: *mut u8, _len: usize) {}
-
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
         // SAFETY: allocated in `zeroed` with this layout, and not freed since.
-        unsafe { dealloc(self.base.as_ptr(), layout(self.len)) };
+        unsafe { pages::free(self.base.as_ptr(), layout(self.len)) };
     }
 }
 
@@ -153,7 +136,8 @@ impl<T> SharedMut<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AlignedBytes, HUGE};
+    use super::AlignedBytes;
+    use crate::pages::HUGE;
     use crate::testing::cut;
 
     #[test]
@@ -167,9 +151,10 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_of_several_huge_pages_begins_with_one() {
-        let len = 4 * HUGE;
-        assert_eq!(AlignedBytes::zeroed(len).as_ptr() as usize % HUGE, 0);
+    fn a_buffer_of_at_least_a_huge_page_begins_with_one() {
+        for len in [HUGE, 5 * HUGE / 2] {
+            assert_eq!(AlignedBytes::zeroed(len).as_ptr() as usize % HUGE, 0);
+        }
     }
 
     #[test]

@@ -47,6 +47,7 @@ mod denormals;
 mod gemm;
 mod isa;
 pub mod ops;
+mod pages;
 mod pool;
 mod rows;
 mod scratch;
