@@ -5,15 +5,15 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-use crate::pages;
+use crate::pages::{HUGE, Pages, are_mapped};
 
 /// Zeroed bytes at a 64-byte boundary, followed by 64 bytes that may be read but mean nothing.
 ///
 /// Memory is taken from the system where it is first touched, in huge pages if it offers them: a large weight crosses
 /// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of at least a huge page begin with one.
 pub(crate) struct AlignedBytes {
-    /// What was allocated; `start` is the first place in it that is aligned.
-    base: NonNull<u8>,
+    /// Kept as long as this is; `start` is the first place in it that is aligned.
+    _pages: Pages,
     start: NonNull<u8>,
     len: usize,
 }
@@ -23,7 +23,7 @@ const LINE: usize = 64;
 
 /// What the start of a buffer is a multiple of. What lies in front of it is not touched.
 const fn alignment(len: usize) -> usize {
-    if len >= pages::HUGE { pages::HUGE } else { LINE }
+    if are_mapped(len) { HUGE } else { LINE }
 }
 
 // SAFETY: the bytes belong to this value alone, like those of a `Vec<u8>`.
@@ -35,16 +35,18 @@ impl AlignedBytes {
     /// `len` zero bytes.
     pub(crate) fn zeroed(len: usize) -> Self {
         let layout = layout(len);
-        // SAFETY: the layout has at least 128 bytes.
-        let base = unsafe { pages::zeroed(layout) };
-        let Some(base) = NonNull::new(base) else {
+        let Some(pages) = Pages::zeroed(layout) else {
             handle_alloc_error(layout)
         };
-        let skip = base.as_ptr().align_offset(alignment(len));
+        let skip = pages.start().align_offset(alignment(len));
         // SAFETY: less than the alignment is skipped, and the layout has as much and a line more than `len`.
-        let start = unsafe { base.add(skip) };
-        pages::ask_for_huge(start.as_ptr(), len);
-        Self { base, start, len }
+        let start = unsafe { pages.start().add(skip) };
+        pages.may_be_huge(skip, len);
+        Self {
+            _pages: pages,
+            start,
+            len,
+        }
     }
 
     /// Makes room for `len` bytes; what they held is lost when the buffer has to grow.
@@ -75,13 +77,6 @@ fn layout(len: usize) -> Layout {
         Ok(layout) => layout,
         // A length beyond the address space cannot be allocated either; this reports it as out of memory.
         Err(_) => handle_alloc_error(Layout::new::<u8>()),
-    }
-}
-
-impl Drop for AlignedBytes {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `zeroed` with this layout, and not freed since.
-        unsafe { pages::free(self.base.as_ptr(), layout(self.len)) };
     }
 }
 
@@ -137,12 +132,14 @@ impl<T> SharedMut<T> {
 #[cfg(test)]
 mod tests {
     use super::AlignedBytes;
-    use crate::pages::HUGE;
+    use crate::pages::{HUGE, are_mapped};
     use crate::testing::cut;
 
     #[test]
     fn buffers_begin_on_a_cache_line_and_are_zero() {
-        for len in [0, 1, 63, 64, 1_000, cut(70_000, 2_000), cut(9_000_000, 4_100)] {
+        let around_a_huge_page = [HUGE - 129, HUGE - 128, HUGE - 1, HUGE + 1].map(|len| cut(len, 4_000));
+        let small = [0, 1, 63, 64, 1_000, cut(70_000, 2_000), cut(9_000_000, 4_100)];
+        for len in small.into_iter().chain(around_a_huge_page) {
             let bytes = AlignedBytes::zeroed(len);
             assert_eq!(bytes.as_ptr() as usize % 64, 0);
             assert_eq!(bytes.len(), len);
@@ -152,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_buffer_of_at_least_a_huge_page_begins_with_one() {
-        for len in [HUGE, 5 * HUGE / 2] {
+        for len in [HUGE, 5 * HUGE / 2].into_iter().filter(|&len| are_mapped(len)) {
             assert_eq!(AlignedBytes::zeroed(len).as_ptr() as usize % HUGE, 0);
         }
     }

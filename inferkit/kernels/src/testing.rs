@@ -5,7 +5,7 @@ mod allocations;
 mod dequantize;
 mod guard;
 
-pub(crate) use allocations::check_memory;
+pub(crate) use allocations::{check_memory, count};
 pub(crate) use dequantize::dequantize;
 pub(crate) use guard::{Guarded, Unaligned};
 

@@ -2,11 +2,13 @@
 //!
 //! The block table is random to the hardware, which follows a stream only within a block, and arithmetic fills the window in
 //! which a processor would meet the next loads. So each line that is read asks for lines that are read some way later, in the
-//! order of reading: keys of all blocks of a segment, values of all its blocks, keys of the next segment. A processor drops what
-//! is asked for while its queue to memory is full, so each line is asked for several times, from further and further near; where
-//! it is there already, that costs an instruction. Asks stand one by one between arithmetic: many at once fill the queue.
-//! (Where values are read strip by strip of their columns, a strip asks for its own lines; rows of f32 or of over 128 values are
-//! longer than the way then, and a few lines are asked for that are there.)
+//! order of reading: keys of all blocks of a segment, values of all its blocks, keys of the next segment. Asks stand one by one
+//! between arithmetic: many at once fill the queue to memory, and what is read now waits behind them.
+//!
+//! A processor drops what is asked for while that queue is full. Where memory is the limit, each line is asked for several
+//! times, first from far, then nearer; once it is there, that costs an instruction. Where arithmetic is, it is asked for once.
+//! (Where values are read strip by strip of their columns, a strip asks for its own lines if they are a power of two; else
+//! strips ask for each other's. Rows of f32 or of over 128 values are longer than the way, and a few lines are asked for in vain.)
 
 use std::ops::Range;
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -14,12 +16,20 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use super::kernels::Segment;
 use crate::simd::prefetch;
 
-/// Bytes from what is read to what is asked for: what one core keeps under way at the speed of its memory. A whole number of
+/// Bytes from what is read to what is asked for once: what one core keeps under way at the speed of its memory. A whole number of
 /// pages is measurably worse: asked and read lines have the same place in a page then.
-const WAY: usize = 130 * LINE;
+const ONCE: usize = 130 * LINE;
 
-/// The same where a line is asked for again and again.
-const WAYS: [usize; 5] = [208 * LINE, 168 * LINE, 128 * LINE, 88 * LINE, 48 * LINE];
+/// Times that a line is asked for where memory is the limit.
+const TIMES: usize = 5;
+
+/// Bytes from what is read to what is asked for the first time, and how many less it is each other time. None of these ways is a
+/// whole number of pages.
+const FAR: usize = 208 * LINE;
+const NEARER: usize = 32 * LINE;
+
+/// Bytes that are read with one look at where the block ends.
+pub(super) const GROUP: usize = 8 * LINE;
 
 /// Bytes of a cache line.
 pub(super) const LINE: usize = 64;
@@ -33,13 +43,15 @@ pub(super) struct Ahead {
     left: usize,
     /// As far before the block that is read next.
     next: *const u8,
-    /// Most bytes to what is asked for: less than a block, since the one after the next is not known here.
-    most: usize,
+    /// The constants above, less where a block is shorter: the one after the next is not known here.
+    once: usize,
+    far: usize,
+    nearer: usize,
 }
 
 /// Lines that are asked for while one is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lines([*const u8; WAYS.len()]);
+pub(super) struct Lines([*const u8; TIMES]);
 
 impl Ahead {
     /// Asks for nothing.
@@ -47,7 +59,9 @@ impl Ahead {
         here: std::ptr::null(),
         left: 0,
         next: std::ptr::null(),
-        most: 0,
+        once: 0,
+        far: 0,
+        nearer: 0,
     };
 
     /// While keys (`part` 0) or values (1) of a piece (block and head) are read; `blocks` are those of the segment.
@@ -60,11 +74,14 @@ impl Ahead {
             0 => segment.piece([blocks.start, 0], 1),
             _ => segment.piece([(block + 1).min(segment.blocks.len() - 1), 0], 0),
         };
+        let far = FAR.min((whole / GROUP).saturating_sub(1) * GROUP);
         Self {
             here: segment.piece([block, head], part),
             left,
             next: next.wrapping_sub(left),
-            most: whole - 2 * LINE,
+            once: ONCE.min(whole - 2 * LINE),
+            far,
+            nearer: NEARER.min(far / TIMES / GROUP * GROUP),
         }
     }
 
@@ -74,27 +91,27 @@ impl Ahead {
         !self.here.is_null()
     }
 
-    /// Asks once while the line is read that stands `at` bytes from the beginning of the piece: where arithmetic takes longer than
-    /// memory, more would only take longer.
+    /// Asks once, while the line is read that stands `at` bytes from the beginning of the piece.
     #[inline(always)]
     pub(super) fn ask(self, at: usize) {
         if self.asks() {
-            prefetch(self.line(at, WAY));
+            prefetch(self.line(at + self.once));
         }
     }
 
-    /// What is asked for while that line is read, again and again. It serves for the few lines after that, too, as if what they
-    /// ask for stood in the same block.
+    /// What is asked for while that line and those after it are read, up to the end of their group.
     #[inline(always)]
     pub(super) fn lines(self, at: usize) -> Lines {
-        Lines(WAYS.map(|way| self.line(at, way)))
+        Lines(std::array::from_fn(|time| {
+            self.line(at + self.far - time * self.nearer)
+        }))
     }
 
+    /// The line that stands so many bytes from the beginning of the piece, in the order of reading.
     #[inline(always)]
-    fn line(self, at: usize, way: usize) -> *const u8 {
-        let asked = at + way.min(self.most);
-        let base = if asked < self.left { self.here } else { self.next };
-        base.wrapping_add(asked)
+    fn line(self, at: usize) -> *const u8 {
+        let base = if at < self.left { self.here } else { self.next };
+        base.wrapping_add(at)
     }
 }
 
@@ -112,13 +129,13 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ahead, LINE, WAY, WAYS};
+    use super::{Ahead, GROUP, LINE, TIMES};
     use crate::attention::CacheElement;
     use crate::attention::kernels::Segment;
 
-    /// Lines in the order of reading, and those that are asked for meanwhile, so far ahead, of a segment of three blocks and the next
-    /// one's first.
-    fn read_and_asked(heads: usize, head_bytes: usize, way: usize) -> [Vec<usize>; 2] {
+    /// Lines in the order of reading of a segment of three blocks and the next one's first, and what is asked for meanwhile: once,
+    /// and each of several times.
+    fn read_and_asked(heads: usize, head_bytes: usize) -> (Vec<usize>, Vec<usize>, [Vec<usize>; TIMES]) {
         let blocks: Vec<_> = [7_usize, 2, 5, 0]
             .map(|block| [0, 1].map(|part| std::ptr::without_provenance((2 * block + part + 1) << 20)))
             .into();
@@ -135,40 +152,59 @@ mod tests {
             out: std::ptr::null_mut(),
             state: std::ptr::null_mut(),
         };
-        let mut lines = [Vec::new(), Vec::new()];
-        for part in [0, 1] {
-            for block in 0..3 {
-                for head in 0..heads {
-                    let ahead = Ahead::of(&segment, &(0..3), [block, head], part);
-                    for at in (0..head_bytes).step_by(LINE) {
-                        lines[0].push(segment.piece([block, head], part).wrapping_add(at).addr());
-                        lines[1].push(ahead.line(at, way).addr());
+        let (mut read, mut once, mut times) = (Vec::new(), Vec::new(), [const { Vec::new() }; TIMES]);
+        for (part, block) in [0, 1]
+            .into_iter()
+            .flat_map(|part| (0..3).map(move |block| (part, block)))
+        {
+            for head in 0..heads {
+                let ahead = Ahead::of(&segment, &(0..3), [block, head], part);
+                for at in (0..head_bytes).step_by(LINE) {
+                    read.push(segment.piece([block, head], part).wrapping_add(at).addr());
+                    once.push(ahead.line(at + ahead.once).addr());
+                    let lines = ahead.lines(at / GROUP * GROUP).0;
+                    for (time, line) in times.iter_mut().zip(lines) {
+                        time.push(line.wrapping_add(at % GROUP).addr());
                     }
                 }
             }
         }
         let next = (0..heads * head_bytes).step_by(LINE);
-        lines[0].extend(next.map(|at| segment.piece([3, 0], 0).wrapping_add(at).addr()));
-        lines
+        read.extend(next.map(|at| segment.piece([3, 0], 0).wrapping_add(at).addr()));
+        (read, once, times)
     }
 
     #[test]
-    fn the_line_that_is_read_some_way_later_is_asked_for() {
-        for [heads, head_bytes] in [[8, 8_192], [2, 8_192], [4, 4_224], [16, 1_024]] {
-            for way in WAYS.into_iter().chain([WAY]) {
-                let [read, asked] = read_and_asked(heads, head_bytes, way);
+    fn lines_are_asked_for_in_the_order_of_reading() {
+        for [heads, head_bytes] in [[8, 8_192], [2, 8_192], [16, 1_024], [3, 5_120]] {
+            let (read, once, times) = read_and_asked(heads, head_bytes);
+            assert_eq!(once, &read[130..][..once.len()], "{heads} heads of {head_bytes}");
+            for (lines, way) in times.iter().zip([208, 176, 144, 112, 80]) {
                 assert_eq!(
-                    asked,
-                    &read[way / LINE..][..asked.len()],
-                    "{heads} heads of {head_bytes}, {way} bytes"
+                    lines,
+                    &read[way..][..lines.len()],
+                    "{heads} heads of {head_bytes}, {way}"
                 );
             }
         }
+        // A head of 8 bits is no whole number of groups, and asks once.
+        let (read, once, _) = read_and_asked(4, 4_224);
+        assert_eq!(once, &read[130..][..once.len()]);
     }
 
     #[test]
-    fn where_a_block_is_shorter_than_the_way_the_way_is_shortened() {
-        let [read, asked] = read_and_asked(1, 4_096, WAY);
-        assert_eq!(asked, &read[4_096 / LINE - 2..][..asked.len()]);
+    fn ways_are_as_short_as_blocks_are() {
+        for (head_bytes, ways) in [
+            (8_192, [120, 96, 72, 48, 24]),
+            (4_096, [56, 48, 40, 32, 24]),
+            (1_024, [8; TIMES]),
+        ] {
+            let (read, once, times) = read_and_asked(1, head_bytes);
+            let way = (head_bytes / LINE - 2).min(130);
+            assert_eq!(once, &read[way..][..once.len()], "{head_bytes}");
+            for (lines, way) in times.iter().zip(ways) {
+                assert_eq!(lines, &read[way..][..lines.len()], "{head_bytes}, {way}");
+            }
+        }
     }
 }

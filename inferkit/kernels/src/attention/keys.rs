@@ -2,7 +2,7 @@
 //!
 //! Each takes R queries and gives their scores with the 32 tokens of the block, as V vectors.
 
-use super::ahead::{Ahead, LINE};
+use super::ahead::{Ahead, GROUP, LINE};
 use super::cache::{BLOCK_TOKENS, SCALE_BYTES};
 use super::kernels::FEW;
 use crate::simd::Simd;
@@ -39,8 +39,8 @@ pub(super) unsafe fn of_bf16<S: Simd, const R: usize, const V: usize>(
     sums
 }
 
-/// Pairs whose lines are asked for together; a width is a multiple of 16.
-const TOGETHER: usize = 4;
+/// Pairs that are read with one look at what is asked for; a width is a multiple of 16.
+const TOGETHER: usize = GROUP / (4 * BLOCK_TOKENS);
 
 /// For few rows. A vector is a line.
 #[inline(always)]

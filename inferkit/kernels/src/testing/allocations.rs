@@ -26,7 +26,7 @@ struct Counted;
 #[global_allocator]
 static MEMORY: Counted = Counted;
 
-fn count(bytes: usize) {
+pub(crate) fn count(bytes: usize) {
     // A thread that is ending counts no more.
     let _ = TAKEN.try_with(|taken| taken.set(taken.get() + bytes));
 }
