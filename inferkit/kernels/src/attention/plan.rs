@@ -27,6 +27,14 @@ struct Tile<'a> {
     parts_at: usize,
 }
 
+/// What the queries of a tile see of a segment.
+struct Seen {
+    /// First value of each query.
+    queries: Vec<*const f32>,
+    visible: Vec<(usize, usize)>,
+    blocks: Vec<[*const u8; 2]>,
+}
+
 /// Everything a unit needs to know.
 struct Batch<'a> {
     cache: &'a KvCache,
@@ -144,35 +152,55 @@ impl<'a> Batch<'a> {
         tile.heads.len() * tile.tokens.len() * self.group
     }
 
+    /// The queries of a tile, as its segments need them.
+    fn seen(&self, tile: &Tile<'_>) -> Seen {
+        let rows = self.rows(tile);
+        let mut queries = Vec::with_capacity(rows);
+        for kv_head in tile.heads.clone() {
+            for token in tile.tokens.clone() {
+                let row = self.queries.row(tile.sequence.q_start + token);
+                let heads = kv_head * self.group..(kv_head + 1) * self.group;
+                queries.extend(heads.map(|head| row[head * self.width()..].as_ptr()));
+            }
+        }
+        Seen {
+            queries,
+            visible: Vec::with_capacity(rows),
+            blocks: Vec::with_capacity(SEGMENT / BLOCK_TOKENS + 1),
+        }
+    }
+
     /// Computes one segment of a tile into `state` (`[rows]`) and `out` (`[rows][d]`).
-    fn segment(&self, tile: &Tile<'_>, number: usize, scores: &mut [f32], state: &mut [[f32; 2]], out: *mut f32) {
+    fn segment(
+        &self,
+        tile: &Tile<'_>,
+        number: usize,
+        seen: &mut Seen,
+        (scores, state, out): (&mut [f32], &mut [[f32; 2]], *mut f32),
+    ) {
         let shape = self.cache.shape();
         let start = number * SEGMENT;
         let rows = self.rows(tile);
         assert!(scores.len() >= rows * SEGMENT && state.len() >= rows);
-        let (mut queries, mut visible) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        for kv_head in tile.heads.clone() {
+        let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
+        seen.visible.clear();
+        for _ in tile.heads.clone() {
             for token in tile.tokens.clone() {
-                let seen = self.visible(tile.sequence, token);
-                let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
-                let row = self.queries.row(tile.sequence.q_start + token);
-                for head in kv_head * self.group..(kv_head + 1) * self.group {
-                    queries.push(row[head * shape.width..].as_ptr());
-                    visible.push((clip(seen.start), clip(seen.end)));
-                }
+                let visible = self.visible(tile.sequence, token);
+                let of_row = (clip(visible.start), clip(visible.end));
+                seen.visible.extend(std::iter::repeat_n(of_row, self.group));
             }
         }
         // One block more: its keys are asked for while the last values are read.
         let end = (start + SEGMENT + BLOCK_TOKENS).min(tile.sequence.context);
         let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
-        let blocks: Vec<_> = table
-            .iter()
-            .map(|&block| self.cache.block(block as usize, tile.heads.start))
-            .collect();
+        let block = |&block: &u32| self.cache.block(block as usize, tile.heads.start);
+        seen.blocks.clear();
+        seen.blocks.extend(table.iter().map(block));
         let arguments = Segment {
-            queries: &queries,
-            visible: &visible,
-            blocks: &blocks,
+            queries: &seen.queries,
+            visible: &seen.visible,
+            blocks: &seen.blocks,
             heads: tile.heads.len(),
             head_bytes: shape.head_bytes(),
             width: shape.width,
@@ -193,9 +221,10 @@ impl<'a> Batch<'a> {
         let (mut scores, mut next) = (Scratch::floats(rows * SEGMENT), Scratch::floats(rows * self.width()));
         let next = &mut next.as_f32_mut()[..rows * self.width()];
         let mut state = vec![[LOWEST, 0.0]; rows];
-        let mut total = Total::new(rows, self.width());
+        let (mut seen, mut total) = (self.seen(tile), Total::new(rows, self.width()));
         for number in tile.segments.clone() {
-            self.segment(tile, number, scores.as_f32_mut(), &mut state, next.as_mut_ptr());
+            let target = (scores.as_f32_mut(), &mut state[..], next.as_mut_ptr());
+            self.segment(tile, number, &mut seen, target);
             total.add(self.cache.isa(), &state, next);
         }
         self.finish(tile, &total);
@@ -215,7 +244,7 @@ impl<'a> Batch<'a> {
                 state.add(2 * rows),
             )
         };
-        self.segment(tile, number, scores.as_f32_mut(), state, out);
+        self.segment(tile, number, &mut self.seen(tile), (scores.as_f32_mut(), state, out));
     }
 
     /// Merges the parts of a tile as `whole` merges its segments.
