@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The kernels' tests under the address sanitizer: reads and writes beyond any allocation, not only beyond guard pages.
+# (Buffers of 2 MiB and more are mapped, and have nothing around them that it would find; most tests have smaller ones.)
 # The sanitizer's runtime comes with the compiler; switching it on needs the flags of a nightly one, which
 # RUSTC_BOOTSTRAP unlocks for this crate alone.
 # Undefined behaviour within an allocation is looked for by check-miri.sh.

@@ -10,7 +10,7 @@ use crate::pages::{HUGE, Pages, are_mapped};
 /// Zeroed bytes at a 64-byte boundary, followed by 64 bytes that may be read but mean nothing.
 ///
 /// Memory is taken from the system where it is first touched, in huge pages if it offers them: a large weight crosses
-/// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of at least a huge page begin with one.
+/// a page every 4 KiB otherwise, and each crossing stalls the stream. Buffers of at least a huge page begin with one on Linux.
 pub(crate) struct AlignedBytes {
     /// Kept as long as this is; `start` is the first place in it that is aligned.
     _pages: Pages,

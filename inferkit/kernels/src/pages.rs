@@ -39,7 +39,7 @@ impl Pages {
                 is_mapped: true,
             });
         }
-        // Linux gives a process some 65,000 mappings. Once they are used up, this is slower, but memory.
+        // Linux gives a process some 65,000 mappings. Once they are used up, the allocator may still have room.
         // SAFETY: the layout has at least a byte.
         let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
         Some(Self {
@@ -84,6 +84,7 @@ mod system {
     use std::ptr::{NonNull, null_mut};
 
     pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+        // The tests' allocator does not see this.
         #[cfg(test)]
         crate::testing::count(bytes);
         let (access, kind) = (

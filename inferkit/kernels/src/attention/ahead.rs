@@ -7,8 +7,8 @@
 //!
 //! A processor drops what is asked for while that queue is full. Where memory is the limit, each line is asked for several
 //! times, first from far, then nearer; once it is there, that costs an instruction. Where arithmetic is, it is asked for once.
-//! (Where values are read strip by strip of their columns, a strip asks for its own lines if they are a power of two; else
-//! strips ask for each other's. Rows of f32 or of over 128 values are longer than the way, and a few lines are asked for in vain.)
+//! (Where values are read strip by strip of their columns, strips may ask for each other's lines. Heads of f32 or of over 128 values
+//! are longer than the ways, and a few lines are asked for in vain.)
 
 use std::ops::Range;
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -28,7 +28,8 @@ const TIMES: usize = 5;
 const FAR: usize = 208 * LINE;
 const NEARER: usize = 32 * LINE;
 
-/// Bytes that are read with one look at where the block ends.
+/// Bytes that are read with one look at where the block ends. (Where rows are no whole number of groups, those at the end of a block
+/// ask for a few lines behind it.)
 pub(super) const GROUP: usize = 8 * LINE;
 
 /// Bytes of a cache line.
@@ -79,7 +80,7 @@ impl Ahead {
             here: segment.piece([block, head], part),
             left,
             next: next.wrapping_sub(left),
-            once: ONCE.min(whole - 2 * LINE),
+            once: ONCE.min(whole - 3 * LINE),
             far,
             nearer: NEARER.min(far / TIMES / GROUP * GROUP),
         }
@@ -200,7 +201,7 @@ mod tests {
             (1_024, [8; TIMES]),
         ] {
             let (read, once, times) = read_and_asked(1, head_bytes);
-            let way = (head_bytes / LINE - 2).min(130);
+            let way = (head_bytes / LINE - 3).min(130);
             assert_eq!(once, &read[way..][..once.len()], "{head_bytes}");
             for (lines, way) in times.iter().zip(ways) {
                 assert_eq!(lines, &read[way..][..lines.len()], "{head_bytes}, {way}");

@@ -20,8 +20,9 @@ pub(super) const SEGMENT: usize = 256;
 /// What stands for minus infinity: finite, so that differences of it are numbers.
 pub(super) const LOWEST: f32 = f32::MIN;
 
-/// Rows of a head up to which memory is the limit where values are bfloat16 and vectors lines: these are asked for and read one by
-/// one, between arithmetic, which gets most from it. Else each query or probability is taken into a register once for several vectors.
+/// Rows of a head up to which memory is the limit, where values are bfloat16 and a vector is a line. Lines are asked for and read one
+/// by one then, between arithmetic, which gets most from memory; else each query or probability is taken into a register once for
+/// several vectors.
 pub(super) const FEW: usize = 2;
 
 /// One segment of a unit.
@@ -137,15 +138,15 @@ unsafe fn scores_of_head<S: Simd>(segment: &Segment<'_>, blocks: &Range<usize>, 
     let rows = segment.rows_of(piece[1]).len();
     let (mut row, mut ahead) = (0, Ahead::of(segment, blocks, piece, 0));
     while row < rows {
-        // Eight sums and more hide the latency of the multiply-add; one or two rows that are left over would wait for theirs.
+        // One or two rows have too few sums to hide the latency of the multiply-add: they are not left over where it can be helped.
         row += match (rows - row, S::LANES) {
             (1, 16) => scores::<S, 1, 2>(segment, piece, row, ahead),
             (2, 16) => scores::<S, 2, 2>(segment, piece, row, ahead),
             (3, 16) => scores::<S, 3, 2>(segment, piece, row, ahead),
             (4, 16) => scores::<S, 4, 2>(segment, piece, row, ahead),
             (5, 16) => scores::<S, 5, 2>(segment, piece, row, ahead),
-            (6 | 9..12, 16) => scores::<S, 6, 2>(segment, piece, row, ahead),
-            (7, 16) => scores::<S, 7, 2>(segment, piece, row, ahead),
+            (6 | 9 | 10 | 11, 16) => scores::<S, 6, 2>(segment, piece, row, ahead),
+            (7 | 13 | 14, 16) => scores::<S, 7, 2>(segment, piece, row, ahead),
             (8, 16) => scores::<S, 8, 2>(segment, piece, row, ahead),
             (_, 16) => scores::<S, 12, 2>(segment, piece, row, ahead),
             (1, _) => scores::<S, 1, 4>(segment, piece, row, ahead),

@@ -27,8 +27,8 @@ struct Tile<'a> {
     parts_at: usize,
 }
 
-/// What the queries of a tile see of a segment.
-struct Seen {
+/// What a segment takes lists of; the queries are those of all segments of a tile.
+struct Lists {
     /// First value of each query.
     queries: Vec<*const f32>,
     visible: Vec<(usize, usize)>,
@@ -152,8 +152,7 @@ impl<'a> Batch<'a> {
         tile.heads.len() * tile.tokens.len() * self.group
     }
 
-    /// The queries of a tile, as its segments need them.
-    fn seen(&self, tile: &Tile<'_>) -> Seen {
+    fn lists(&self, tile: &Tile<'_>) -> Lists {
         let rows = self.rows(tile);
         let mut queries = Vec::with_capacity(rows);
         for kv_head in tile.heads.clone() {
@@ -163,7 +162,7 @@ impl<'a> Batch<'a> {
                 queries.extend(heads.map(|head| row[head * self.width()..].as_ptr()));
             }
         }
-        Seen {
+        Lists {
             queries,
             visible: Vec::with_capacity(rows),
             blocks: Vec::with_capacity(SEGMENT / BLOCK_TOKENS + 1),
@@ -175,32 +174,32 @@ impl<'a> Batch<'a> {
         &self,
         tile: &Tile<'_>,
         number: usize,
-        seen: &mut Seen,
+        lists: &mut Lists,
         (scores, state, out): (&mut [f32], &mut [[f32; 2]], *mut f32),
     ) {
         let shape = self.cache.shape();
         let start = number * SEGMENT;
         let rows = self.rows(tile);
-        assert!(scores.len() >= rows * SEGMENT && state.len() >= rows);
+        assert!(lists.queries.len() == rows && scores.len() >= rows * SEGMENT && state.len() >= rows);
         let clip = |position: usize| position.saturating_sub(start).min(SEGMENT);
-        seen.visible.clear();
+        lists.visible.clear();
         for _ in tile.heads.clone() {
             for token in tile.tokens.clone() {
                 let visible = self.visible(tile.sequence, token);
                 let of_row = (clip(visible.start), clip(visible.end));
-                seen.visible.extend(std::iter::repeat_n(of_row, self.group));
+                lists.visible.extend(std::iter::repeat_n(of_row, self.group));
             }
         }
         // One block more: its keys are asked for while the last values are read.
         let end = (start + SEGMENT + BLOCK_TOKENS).min(tile.sequence.context);
         let table = &tile.sequence.block_table[start / BLOCK_TOKENS..end.div_ceil(BLOCK_TOKENS)];
         let block = |&block: &u32| self.cache.block(block as usize, tile.heads.start);
-        seen.blocks.clear();
-        seen.blocks.extend(table.iter().map(block));
+        lists.blocks.clear();
+        lists.blocks.extend(table.iter().map(block));
         let arguments = Segment {
-            queries: &seen.queries,
-            visible: &seen.visible,
-            blocks: &seen.blocks,
+            queries: &lists.queries,
+            visible: &lists.visible,
+            blocks: &lists.blocks,
             heads: tile.heads.len(),
             head_bytes: shape.head_bytes(),
             width: shape.width,
@@ -221,10 +220,10 @@ impl<'a> Batch<'a> {
         let (mut scores, mut next) = (Scratch::floats(rows * SEGMENT), Scratch::floats(rows * self.width()));
         let next = &mut next.as_f32_mut()[..rows * self.width()];
         let mut state = vec![[LOWEST, 0.0]; rows];
-        let (mut seen, mut total) = (self.seen(tile), Total::new(rows, self.width()));
+        let (mut lists, mut total) = (self.lists(tile), Total::new(rows, self.width()));
         for number in tile.segments.clone() {
-            let target = (scores.as_f32_mut(), &mut state[..], next.as_mut_ptr());
-            self.segment(tile, number, &mut seen, target);
+            let memory = (scores.as_f32_mut(), &mut state[..], next.as_mut_ptr());
+            self.segment(tile, number, &mut lists, memory);
             total.add(self.cache.isa(), &state, next);
         }
         self.finish(tile, &total);
@@ -244,7 +243,7 @@ impl<'a> Batch<'a> {
                 state.add(2 * rows),
             )
         };
-        self.segment(tile, number, &mut self.seen(tile), (scores.as_f32_mut(), state, out));
+        self.segment(tile, number, &mut self.lists(tile), (scores.as_f32_mut(), state, out));
     }
 
     /// Merges the parts of a tile as `whole` merges its segments.
