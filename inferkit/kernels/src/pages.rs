@@ -127,7 +127,8 @@ mod system {
     pub(super) unsafe fn advise_huge(_start: *mut u8, _bytes: usize) {}
 }
 
-#[cfg(all(test, target_os = "linux", not(miri)))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", not(miri)))]
 mod tests {
     use std::alloc::Layout;
 
