@@ -6,7 +6,8 @@
 //! between arithmetic: many at once fill the queue to memory, and what is read now waits behind them.
 //!
 //! A processor drops what is asked for while that queue is full. Where memory is the limit, each line is asked for several
-//! times, first from far, then nearer; once it is there, that costs an instruction. Where arithmetic is, it is asked for once.
+//! times, first from far, then nearer; once it is there, that costs an instruction. It also slows asking down to about the pace
+//! of memory, which gains by itself; how much each gives was not separated. Where arithmetic is the limit, it is asked for once.
 //! (Where values are read strip by strip of their columns, strips may ask for each other's lines. Heads of f32 or of over 128 values
 //! are longer than the ways, and a few lines are asked for in vain.)
 
