@@ -28,12 +28,7 @@ const FORCED_END: Duration = Duration::from_secs(10);
 
 /// Runs the operation that [`Slot::start`] began.
 pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
-    let result = match request {
-        Request::Download(options) => download(&slot, &running, options).await.map(|()| Outcome::Downloaded),
-        Request::Load(options) => load(&slot, &running, options).await.map(Outcome::Loaded),
-        Request::Unload(options) => unload(&slot, &options).await.map(|()| Outcome::Unloaded),
-    };
-    let outcome = result.unwrap_or_else(Outcome::Failed);
+    let outcome = work(&slot, &running, request).await.unwrap_or_else(Outcome::Failed);
     let seen = match &outcome {
         Outcome::Loaded(_) | Outcome::Unloaded => None,
         // A wrapper that hangs is not asked again.
@@ -41,6 +36,15 @@ pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
         Outcome::Downloaded | Outcome::Failed(_) => look(&slot).await.ok(),
     };
     slot.finish(&running, outcome, seen);
+}
+
+async fn work(slot: &Arc<Slot>, running: &Running, request: Request) -> Result<Outcome> {
+    slot.cleared().await?;
+    match request {
+        Request::Download(options) => download(slot, running, options).await.map(|()| Outcome::Downloaded),
+        Request::Load(options) => load(slot, running, options).await.map(Outcome::Loaded),
+        Request::Unload(options) => unload(slot, &options).await.map(|()| Outcome::Unloaded),
+    }
 }
 
 async fn download(slot: &Slot, running: &Running, options: DownloadOptions) -> Result<()> {

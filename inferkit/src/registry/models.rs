@@ -215,11 +215,13 @@ async fn stop(slot: Arc<Slot>) {
     }
     let options = UnloadOptions::default().with_timeout(Duration::ZERO).forced();
     let unloading = slot.start(&mut slot.core(), Request::Unload(options), Origin::Registry);
-    if let Ok(operation) = unloading
-        && tokio::time::timeout(2 * STOP_WORK, slot.wait(&operation.id))
-            .await
-            .is_err()
-    {
+    let left = async {
+        if let Ok(operation) = unloading {
+            slot.wait(&operation.id).await?;
+        }
+        slot.cleared().await
+    };
+    if !matches!(tokio::time::timeout(2 * STOP_WORK, left).await, Ok(Ok(()))) {
         tracing::warn!(
             model = slot.key,
             "the model was not unloaded in time and is left behind"

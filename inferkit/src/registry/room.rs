@@ -33,15 +33,23 @@ impl Slot {
         }
     }
 
-    /// Unloads the model that has been idle for longest; tells whether one was unloaded.
+    /// Waits for a model that has failed and is about to leave memory, else unloads the one that has been idle
+    /// for longest; tells whether one has left.
     pub(super) async fn evict_another(self: &Arc<Self>) -> bool {
         let Some(models) = self.models.upgrade() else {
             return false;
         };
-        let mut idle: Vec<_> = models
-            .slots()
+        let mut others = models.slots();
+        others.retain(|slot| slot.key != self.key);
+        for slot in &others {
+            let leaves = slot.core().wreck;
+            if leaves && slot.cleared().await.is_ok() {
+                return true;
+            }
+        }
+        let mut idle: Vec<_> = others
             .into_iter()
-            .filter(|slot| slot.policy.evict_idle && slot.key != self.key)
+            .filter(|slot| slot.policy.evict_idle)
             .filter_map(|slot| slot.core().idle_since().map(|since| (since, Arc::clone(&slot))))
             .collect();
         idle.sort_by_key(|(since, _)| *since);

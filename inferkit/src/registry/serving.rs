@@ -53,7 +53,7 @@ impl Slot {
         core.leases = core.leases.saturating_sub(1);
         self.used(&mut core);
         if core.leases == 0 {
-            self.idle.notify_waiters();
+            self.freed.notify_waiters();
         }
     }
 
@@ -64,18 +64,21 @@ impl Slot {
 
     /// Waits until no lease is alive, or `patience` is over; tells which.
     pub(super) async fn idle_within(&self, patience: Duration) -> bool {
-        let idle = async {
-            loop {
-                let told = self.idle.notified();
-                tokio::pin!(told);
-                told.as_mut().enable();
-                if self.core().leases == 0 {
-                    return;
-                }
-                told.await;
-            }
-        };
+        let idle = self.freed_until(|core| core.leases == 0);
         tokio::time::timeout(patience, idle).await.is_ok()
+    }
+
+    /// Waits until `so` is so, which the end of leases and of a failed model brings about.
+    pub(super) async fn freed_until(&self, so: impl Fn(&Core) -> bool + Send) {
+        loop {
+            let told = self.freed.notified();
+            tokio::pin!(told);
+            told.as_mut().enable();
+            if so(&self.core()) {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// Tells every lease to come to an end.

@@ -65,8 +65,8 @@ pub(super) struct Slot {
     pub(super) models: Weak<Models>,
     core: Mutex<Core>,
     status: watch::Sender<ModelStatus>,
-    /// Told when the last lease is dropped.
-    pub(super) idle: Notify,
+    /// Told when the last lease is dropped, and when a model that has failed has left memory.
+    pub(super) freed: Notify,
 }
 
 /// What changes over a model's life.
@@ -81,6 +81,8 @@ pub(super) struct Core {
     pub(super) running: Option<Running>,
     /// Present while the state is `Loaded`, and while `Unloading` until the weights are dropped.
     pub(super) serving: Option<Serving>,
+    /// Whether a model that has failed is still in memory. No work begins before it has left.
+    pub(super) wreck: bool,
     pub(super) leases: usize,
     pub(super) last_used: (Instant, Option<SystemTime>),
     pub(super) error: Option<ErrorReport>,
@@ -108,6 +110,7 @@ impl Slot {
             memory_range: seen.memory_range,
             running: None,
             serving: None,
+            wreck: false,
             leases: 0,
             last_used: (now, None),
             error: None,
@@ -127,7 +130,7 @@ impl Slot {
             models,
             core: Mutex::new(core),
             status,
-            idle: Notify::new(),
+            freed: Notify::new(),
         }
     }
 
@@ -267,7 +270,7 @@ impl Slot {
             self.watch_health(&serving.loaded);
             core.serving = Some(serving);
         }
-        if core.serving.is_none() {
+        if core.serving.is_none() && !core.wreck {
             self.shared.budget.release(&self.key);
         }
         core.running = None;

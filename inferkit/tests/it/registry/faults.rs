@@ -18,6 +18,7 @@ use tracing::Subscriber;
 use tracing::field::Field;
 use tracing::span;
 
+use super::MOMENT;
 use super::alone;
 use super::end;
 use super::error_code;
@@ -166,6 +167,76 @@ async fn a_loaded_model_whose_thread_panics_has_failed_with_the_panics_text_and_
     let operation = end(&bad_model, bad_model.load(LoadOptions::default())).await;
     assert_eq!(operation.state, OperationState::Succeeded);
     assert!(bad_model.ensure_loaded().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_failed_model_is_loaded_again_once_its_leases_have_ended_and_it_has_left_memory() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(&model, RuntimeStatus::Failed).await;
+    let load = model.load(LoadOptions::default());
+    tokio::time::sleep(MOMENT).await;
+    assert_eq!(state(&model), RuntimeStatus::Loading);
+    assert_eq!(fake.counts(), (0, 1), "the weights would be in memory twice");
+
+    drop(lease);
+    assert_eq!(end(&model, load).await.state, OperationState::Succeeded);
+    assert_eq!(fake.counts(), (0, 2));
+}
+
+#[tokio::test]
+async fn a_failed_model_that_is_still_in_memory_never_seems_unloaded() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(&model, RuntimeStatus::Failed).await;
+    end(&model, model.download(DownloadOptions::default())).await;
+    assert_eq!((state(&model), fake.in_memory()), (RuntimeStatus::Unloaded, false));
+
+    model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(&model, RuntimeStatus::Failed).await;
+    let load = model.load(LoadOptions::default());
+    model.cancel().unwrap();
+    assert_eq!(end(&model, load).await.state, OperationState::Cancelled);
+    assert_eq!((state(&model), fake.in_memory()), (RuntimeStatus::Unloaded, false));
+}
+
+#[tokio::test]
+async fn leases_that_do_not_end_keep_a_failed_model_failed_until_they_do() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(&model, RuntimeStatus::Failed).await;
+    tokio::time::pause();
+    let operation = end(&model, model.load(LoadOptions::default())).await;
+    let error = operation.error.unwrap();
+    assert_eq!(error.code(), "busy");
+    assert!(error.to_string().contains("1 requests still keep it"), "{error}");
+    assert_eq!((state(&model), fake.in_memory()), (RuntimeStatus::Failed, true));
+    tokio::time::resume();
+
+    drop(lease);
+    let operation = end(&model, model.load(LoadOptions::default())).await;
+    assert_eq!(operation.state, OperationState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_registry_that_shuts_down_waits_until_a_failed_model_has_left_memory() {
+    let registry = registry();
+    let fake = Fake::present();
+    let model = register(&registry, "fake", &fake).await;
+    let lease = model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(&model, RuntimeStatus::Failed).await;
+    let holder = tokio::spawn(async move { lease.ended().await });
+    registry.shutdown().await;
+    assert!(!fake.in_memory());
+    holder.await.unwrap();
 }
 
 #[tokio::test]

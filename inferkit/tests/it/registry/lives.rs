@@ -12,12 +12,10 @@ use inferkit::RuntimeStatus;
 use inferkit::UnloadOptions;
 use proptest::prelude::*;
 
-use super::MOMENT;
 use super::alone;
 use super::end;
 use super::eventually;
 use super::state;
-use super::until;
 use crate::fake::Act;
 use crate::fake::Fake;
 
@@ -74,9 +72,15 @@ async fn settled(model: &ModelHandle, operation: Result<Operation>) {
     }
 }
 
-/// Waits until a model that has failed is dropped, which happens behind its status.
-async fn settled_memory(fake: &Fake, model: &ModelHandle) {
-    eventually(|| state(model) != RuntimeStatus::Failed || !fake.in_memory()).await;
+/// Waits for what follows behind the status when a model has said that it is broken: that the registry sees
+/// it, and that the weights are dropped.
+async fn settled_health(fake: &Fake, model: &ModelHandle) {
+    eventually(|| match state(model) {
+        RuntimeStatus::Loaded => fake.health().failure().is_none(),
+        RuntimeStatus::Failed => !fake.in_memory(),
+        _ => true,
+    })
+    .await;
 }
 
 async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
@@ -95,17 +99,8 @@ async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
             model.refresh_files().await.unwrap();
         }
         Command::Break => {
-            let was_loaded = state(model) == RuntimeStatus::Loaded;
             fake.health().fail(Error::generation_failed("broken"));
-            if was_loaded {
-                // With other callers beside, the end of this load may have come and gone unseen.
-                let _ = tokio::time::timeout(
-                    MOMENT,
-                    until(model, |status| status.runtime_status != RuntimeStatus::Loaded),
-                )
-                .await;
-            }
-            settled_memory(fake, model).await;
+            settled_health(fake, model).await;
         }
     }
 }
@@ -153,7 +148,7 @@ proptest! {
             for caller in callers {
                 caller.await.unwrap();
             }
-            settled_memory(&fake, &model).await;
+            settled_health(&fake, &model).await;
             check(&model.status(), &fake);
             assert!(fake.most_at_work() <= 1, "{} at once", fake.most_at_work());
         });
