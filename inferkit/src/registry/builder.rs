@@ -46,7 +46,7 @@ impl RegistryBuilder {
         }
     }
 
-    /// Sets the bytes that all loaded models together may take, weights and caches; no limit at first.
+    /// Sets the bytes that all models in memory together may take, weights and caches; no limit at first.
     ///
     /// What a model takes is known once it was loaded; before that the size of its files counts.
     pub fn memory_limit(self, memory_limit: Option<u64>) -> Self {

@@ -28,7 +28,9 @@ const FORCED_END: Duration = Duration::from_secs(10);
 
 /// Runs the operation that [`Slot::start`] began.
 pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
-    let outcome = work(&slot, &running, request).await.unwrap_or_else(Outcome::Failed);
+    let outcome = carry_out(&slot, &running, request)
+        .await
+        .unwrap_or_else(Outcome::Failed);
     let seen = match &outcome {
         Outcome::Loaded(_) | Outcome::Unloaded => None,
         // A wrapper that hangs is not asked again.
@@ -38,8 +40,8 @@ pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
     slot.finish(&running, outcome, seen);
 }
 
-async fn work(slot: &Arc<Slot>, running: &Running, request: Request) -> Result<Outcome> {
-    slot.cleared().await?;
+async fn carry_out(slot: &Arc<Slot>, running: &Running, request: Request) -> Result<Outcome> {
+    slot.cleared(running).await?;
     match request {
         Request::Download(options) => download(slot, running, options).await.map(|()| Outcome::Downloaded),
         Request::Load(options) => load(slot, running, options).await.map(Outcome::Loaded),
@@ -56,17 +58,18 @@ async fn download(slot: &Slot, running: &Running, options: DownloadOptions) -> R
 async fn load(slot: &Arc<Slot>, running: &Running, mut options: LoadOptions) -> Result<Loaded> {
     options.threads.get_or_insert_with(|| slot.shared.threads.clone());
     let likely_bytes = slot.core().likely_bytes();
-    slot.reserve(likely_bytes, &options).await?;
+    slot.reserve(likely_bytes, &options, &running.job).await?;
     let loaded = loop {
+        running.job.check()?;
         let (wrapper, job, options_there) = (Arc::clone(&slot.wrapper), running.job.clone(), options.clone());
         let work = async move { wrapper.load(&options_there, &job).await };
         match watched(slot, running, work).await {
-            Err(error) if is_short_of_memory(&error) && options.evict && slot.evict_another().await => {}
+            Err(error) if is_short_of_memory(&error) && slot.make_room(&options, &running.job).await => {}
             result => break result?,
         }
     };
     let admitted = match running.job.check() {
-        Ok(()) => slot.reserve(bytes_of(&loaded), &options).await,
+        Ok(()) => slot.reserve(bytes_of(&loaded), &options, &running.job).await,
         cancelled => cancelled,
     };
     if let Err(error) = admitted {

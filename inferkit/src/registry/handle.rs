@@ -103,6 +103,9 @@ impl ModelHandle {
 
     /// Starts to load the model.
     ///
+    /// One that broke is loaded again once its leases have ended, which were told to, and it has left memory;
+    /// when they do not end within ten seconds, the operation fails as `busy`.
+    ///
     /// Returns the running load if there is one, and an operation with `changed: false` when the model
     /// is loaded.
     ///
@@ -117,7 +120,8 @@ impl ModelHandle {
     /// one is dropped.
     ///
     /// When that takes longer than the timeout, the leases are told to end ([`Lease::ended`]) if the
-    /// options say so; otherwise the operation fails as `busy` and the model serves on.
+    /// options say so; otherwise the operation fails as `busy` and the model serves on. A model that broke
+    /// leaves memory by itself, and there is nothing to unload.
     ///
     /// # Errors
     /// [`crate::RequestFault::OperationConflict`] while a download or load runs.

@@ -4,7 +4,7 @@
 //! not_downloaded ─download▶ downloading ─▶ unloaded ─load▶ loading ─▶ loaded ─unload▶ unloading ─▶ unloaded
 //!       ▲   cancel, refusal     │             ▲    cancel    │
 //!       └───────────────────────┤             └──────────────┤
-//!                               └─ fault ─▶ failed ◀─ fault ─┘
+//!                               └─ fault ─▶ failed ◀─ fault ─┘◀─ breaks ─ loaded
 //! ```
 //!
 //! **Invariant:** the registry knows no family; all it knows of a model is its [`crate::ModelWrapper`].
@@ -30,6 +30,7 @@ mod shared;
 mod slot;
 mod status;
 mod work;
+mod wreck;
 
 pub use builder::RegistryBuilder;
 pub use event::Event;

@@ -216,12 +216,11 @@ async fn stop(slot: Arc<Slot>) {
     let options = UnloadOptions::default().with_timeout(Duration::ZERO).forced();
     let unloading = slot.start(&mut slot.core(), Request::Unload(options), Origin::Registry);
     let left = async {
-        if let Ok(operation) = unloading {
-            slot.wait(&operation.id).await?;
-        }
-        slot.cleared().await
+        slot.wreck_left().await;
+        slot.wait(&unloading?.id).await
     };
-    if !matches!(tokio::time::timeout(2 * STOP_WORK, left).await, Ok(Ok(()))) {
+    let left = tokio::time::timeout(2 * STOP_WORK, left).await;
+    if !matches!(left, Ok(Ok(Operation { error: None, .. }))) {
         tracing::warn!(
             model = slot.key,
             "the model was not unloaded in time and is left behind"

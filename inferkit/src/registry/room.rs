@@ -1,7 +1,7 @@
 //! Making room: models that nobody uses are unloaded, when another needs their memory or when they
-//! have been idle for long.
+//! have been idle for long; a model that has failed and is leaving memory is waited for.
 //!
-//! **Invariant:** a model with a lease is never touched.
+//! **Invariant:** a model with a lease is neither touched nor waited for.
 
 use std::sync::Arc;
 use std::sync::Weak;
@@ -14,42 +14,61 @@ use crate::registry::UnloadOptions;
 use crate::registry::order::Origin;
 use crate::registry::order::Request;
 use crate::registry::slot::Slot;
+use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
 
 impl Slot {
-    /// Reserves `bytes` for this model, by unloading idle models where the options allow it.
-    pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, options: &LoadOptions) -> Result<()> {
+    /// Reserves `bytes` for this model, by unloading idle models where the options allow it, until `job` is
+    /// cancelled.
+    pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, options: &LoadOptions, job: &Job) -> Result<()> {
         loop {
+            job.check()?;
             let promised = self.shared.budget.promise(&self.key, bytes);
             match promised {
                 Err(_) if options.force => {
                     self.shared.budget.force(&self.key, bytes);
                     return Ok(());
                 }
-                Err(_) if options.evict && self.evict_another().await => {}
-                promised => return promised,
+                Err(_) if self.make_room(options, job).await => {}
+                // One that has left since it was asked for leaves no other trace.
+                Err(_) => return self.shared.budget.promise(&self.key, bytes),
+                Ok(()) => return Ok(()),
             }
         }
     }
 
-    /// Waits for a model that has failed and is about to leave memory, else unloads the one that has been idle
-    /// for longest; tells whether one has left.
-    pub(super) async fn evict_another(self: &Arc<Self>) -> bool {
+    /// Waits for a failed model that is leaving memory, else unloads an idle one where the options allow it; tells
+    /// whether there was one.
+    pub(super) async fn make_room(self: &Arc<Self>, options: &LoadOptions, job: &Job) -> bool {
+        self.another_leaves(job).await || (options.evict && self.evict_another().await)
+    }
+
+    /// Waits for a failed model that is leaving memory, if there is one, or for `job` to be cancelled; tells
+    /// whether there was one.
+    async fn another_leaves(&self, job: &Job) -> bool {
+        let slots = self.models.upgrade().map_or_else(Vec::new, |models| models.slots());
+        let leaving = slots.into_iter().find(|slot| {
+            let core = slot.core();
+            core.wreck.is_some() && core.leases == 0
+        });
+        let Some(leaving) = leaving else { return false };
+        tokio::select! {
+            () = leaving.wreck_left() => {}
+            () = job.cancelled() => {}
+        }
+        true
+    }
+
+    /// Unloads the model that has been idle for longest; tells whether one was unloaded.
+    async fn evict_another(self: &Arc<Self>) -> bool {
         let Some(models) = self.models.upgrade() else {
             return false;
         };
-        let mut others = models.slots();
-        others.retain(|slot| slot.key != self.key);
-        for slot in &others {
-            let leaves = slot.core().wreck;
-            if leaves && slot.cleared().await.is_ok() {
-                return true;
-            }
-        }
-        let mut idle: Vec<_> = others
+        let mut idle: Vec<_> = models
+            .slots()
             .into_iter()
-            .filter(|slot| slot.policy.evict_idle)
+            .filter(|slot| slot.policy.evict_idle && slot.key != self.key)
             .filter_map(|slot| slot.core().idle_since().map(|since| (since, Arc::clone(&slot))))
             .collect();
         idle.sort_by_key(|(since, _)| *since);

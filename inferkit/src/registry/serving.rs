@@ -1,7 +1,7 @@
 //! A model in memory and the leases on it.
 //!
-//! **Invariant:** a lease is given only in the state `Loaded`, and the weights are taken out only when
-//! no lease is alive.
+//! **Invariant:** a lease is given only in the state `Loaded`, and the weights are dropped only when no
+//! lease is alive.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,17 +64,17 @@ impl Slot {
 
     /// Waits until no lease is alive, or `patience` is over; tells which.
     pub(super) async fn idle_within(&self, patience: Duration) -> bool {
-        let idle = self.freed_until(|core| core.leases == 0);
+        let idle = self.until_freed(|core| core.leases == 0);
         tokio::time::timeout(patience, idle).await.is_ok()
     }
 
-    /// Waits until `so` is so, which the end of leases and of a failed model brings about.
-    pub(super) async fn freed_until(&self, so: impl Fn(&Core) -> bool + Send) {
+    /// Waits until `enough` holds. It is asked again when the last lease is dropped and when a wreck has left.
+    pub(super) async fn until_freed(&self, enough: impl Fn(&Core) -> bool + Send) {
         loop {
             let told = self.freed.notified();
             tokio::pin!(told);
             told.as_mut().enable();
-            if so(&self.core()) {
+            if enough(&self.core()) {
                 return;
             }
             told.await;

@@ -29,6 +29,7 @@ use crate::registry::Operation;
 use crate::registry::OperationKind;
 use crate::registry::OperationState;
 use crate::registry::drive;
+use crate::registry::machine::Ending;
 use crate::registry::machine::Input;
 use crate::registry::machine::Refusal;
 use crate::registry::machine::State;
@@ -46,6 +47,7 @@ use crate::registry::serving::bytes_of;
 use crate::registry::shared::Shared;
 use crate::registry::shared::closing;
 use crate::registry::shared::locked;
+use crate::registry::wreck::Wreck;
 use crate::wrapper::FileInventory;
 use crate::wrapper::Job;
 use crate::wrapper::MemoryRange;
@@ -65,7 +67,7 @@ pub(super) struct Slot {
     pub(super) models: Weak<Models>,
     core: Mutex<Core>,
     status: watch::Sender<ModelStatus>,
-    /// Told when the last lease is dropped, and when a model that has failed has left memory.
+    /// Told when the last lease is dropped, and when a wreck has left memory.
     pub(super) freed: Notify,
 }
 
@@ -81,8 +83,8 @@ pub(super) struct Core {
     pub(super) running: Option<Running>,
     /// Present while the state is `Loaded`, and while `Unloading` until the weights are dropped.
     pub(super) serving: Option<Serving>,
-    /// Whether a model that has failed is still in memory. No work begins before it has left.
-    pub(super) wreck: bool,
+    /// Present after the model broke, until its weights are dropped.
+    pub(super) wreck: Option<Wreck>,
     pub(super) leases: usize,
     pub(super) last_used: (Instant, Option<SystemTime>),
     pub(super) error: Option<ErrorReport>,
@@ -110,7 +112,7 @@ impl Slot {
             memory_range: seen.memory_range,
             running: None,
             serving: None,
-            wreck: false,
+            wreck: None,
             leases: 0,
             last_used: (now, None),
             error: None,
@@ -258,7 +260,11 @@ impl Slot {
         if let Some(error) = error.as_ref().filter(|error| !error.is_cancelled()) {
             tracing::warn!(model = self.key, kind = kind.as_str(), code = error.code(), %error, "an operation failed");
         }
-        let ending = ending(kind, error.as_ref());
+        let ending = match core.wreck {
+            // Nothing was done, and the model is as broken as before.
+            Some(_) => Ending::Fault,
+            None => ending(kind, error.as_ref()),
+        };
         if let Step::Become(state) = core.state.step(Input::Ended { ending, complete }) {
             core.state = state;
         }
@@ -270,12 +276,14 @@ impl Slot {
             self.watch_health(&serving.loaded);
             core.serving = Some(serving);
         }
-        if core.serving.is_none() && !core.wreck {
+        if core.serving.is_none() && core.wreck.is_none() {
             self.shared.budget.release(&self.key);
         }
         core.running = None;
-        core.error = error.clone().map(ErrorReport::now);
-        core.error_at = Instant::now();
+        (core.error, core.error_at) = match &core.wreck {
+            Some(wreck) => (Some(wreck.report.clone()), wreck.at),
+            None => (error.clone().map(ErrorReport::now), Instant::now()),
+        };
         self.tell(&mut core);
         self.shared.journal.change(&running.entry, |operation| {
             operation.state = match &error {
@@ -366,7 +374,10 @@ impl Core {
             files: self.files.clone(),
             device: loaded.map(|loaded| loaded.device.clone()),
             dtype: loaded.map(|loaded| loaded.dtype.clone()),
-            memory: loaded.map(|loaded| loaded.memory),
+            memory: match &self.wreck {
+                Some(wreck) => Some(wreck.memory),
+                None => loaded.map(|loaded| loaded.memory),
+            },
             memory_range: self.memory_range,
             max_model_len: match loaded {
                 Some(loaded) => loaded.max_model_len,

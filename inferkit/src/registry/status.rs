@@ -24,7 +24,7 @@ pub enum RuntimeStatus {
     Loaded,
     /// Leaving memory once the last lease is dropped.
     Unloading,
-    /// The last download or load failed; it may be tried again.
+    /// The last download or load failed, or the loaded model broke; it may be tried again.
     Failed,
 }
 
@@ -61,7 +61,7 @@ pub struct ModelStatus {
     pub device: Option<String>,
     /// The type of its weights, while loaded.
     pub dtype: Option<String>,
-    /// The memory it takes, while loaded.
+    /// The memory it takes, while loaded, and after it broke until it has left memory.
     pub memory: Option<MemoryUse>,
     /// The memory that a load is thought to take, by files that are present.
     pub memory_range: Option<MemoryRange>,

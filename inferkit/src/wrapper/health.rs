@@ -13,7 +13,7 @@ use crate::panics::panic_text;
 /// A wrapper whose model computes on threads of its own gives one to [`crate::Loaded::with_health`] and
 /// keeps a clone on each thread. When a thread ends for a reason that no request can recover from, it
 /// calls [`Health::fail`]; [`Health::guard`] does so for a panic. The registry then moves the model to
-/// `failed` with that reason, tells its leases to end, and drops it. It can be loaded again.
+/// `failed` with that reason, tells its leases to end, and drops it once they have. It can be loaded again.
 ///
 /// What fails one request and leaves the model able to serve the next belongs into that request's answer,
 /// not here. Clones are the same model's health.

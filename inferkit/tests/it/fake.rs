@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -76,14 +76,43 @@ pub(crate) struct Fake {
     pub(crate) gate: Semaphore,
     /// Of the newest load.
     health: Mutex<Health>,
-    /// Of the newest load; `None` before the first.
-    weights: Mutex<Option<Weak<Weights>>>,
+    memory: Arc<Memory>,
     /// Duties at work, and the most there ever were at once.
     at_work: AtomicUsize,
     most_at_work: AtomicUsize,
 }
 
-struct Weights;
+/// In memory for as long as it lives, and slow to leave, as weights are.
+struct Weights(Arc<Memory>);
+
+/// What of a fake is in memory.
+#[derive(Default)]
+struct Memory {
+    weights: AtomicUsize,
+    most_weights: AtomicUsize,
+    /// Whether weights stay although nothing holds them any more.
+    stays: AtomicBool,
+}
+
+impl Weights {
+    fn new(memory: &Arc<Memory>) -> Self {
+        let weights = memory.weights.fetch_add(1, Ordering::SeqCst) + 1;
+        memory.most_weights.fetch_max(weights, Ordering::SeqCst);
+        Self(Arc::clone(memory))
+    }
+}
+
+impl Drop for Weights {
+    fn drop(&mut self) {
+        loop {
+            std::thread::sleep(Duration::from_millis(1));
+            if !self.0.stays.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        self.0.weights.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl Fake {
     /// A model without files.
@@ -107,7 +136,7 @@ impl Fake {
             threads: Mutex::default(),
             gate: Semaphore::new(0),
             health: Mutex::default(),
-            weights: Mutex::default(),
+            memory: Arc::default(),
             at_work: AtomicUsize::new(0),
             most_at_work: AtomicUsize::new(0),
         })
@@ -137,18 +166,19 @@ impl Fake {
         self.gate.add_permits(1);
     }
 
-    /// Whether the weights of the newest load are in memory.
+    /// Whether weights are in memory.
     pub(crate) fn in_memory(&self) -> bool {
-        self.weights
-            .lock()
-            .unwrap()
-            .as_ref()
-            .is_some_and(|weights| weights.strong_count() > 0)
+        self.memory.weights.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether a load has brought its weights, kept or not.
-    pub(crate) fn loaded_once(&self) -> bool {
-        self.weights.lock().unwrap().is_some()
+    /// The most weights that were ever in memory at once.
+    pub(crate) fn most_in_memory(&self) -> usize {
+        self.memory.most_weights.load(Ordering::SeqCst)
+    }
+
+    /// Whether weights stay in memory when nothing holds them any more.
+    pub(crate) fn set_stays(&self, stays: bool) {
+        self.memory.stays.store(stays, Ordering::SeqCst);
     }
 
     /// The most duties that were ever at work at once.
@@ -190,7 +220,7 @@ impl Fake {
                     .map(tokio::sync::SemaphorePermit::forget)
                     .is_err()
                 {
-                    std::thread::sleep(std::time::Duration::from_millis(1));
+                    std::thread::sleep(Duration::from_millis(1));
                 }
                 Ok(())
             }
@@ -243,8 +273,7 @@ impl ModelWrapper for Fake {
         self.loads.fetch_add(1, Ordering::SeqCst);
         self.threads.lock().unwrap().clone_from(&options.threads);
         self.act(next(&self.load_script), job).await?;
-        let weights = Arc::new(Weights);
-        *self.weights.lock().unwrap() = Some(Arc::downgrade(&weights));
+        let weights = Weights::new(&self.memory);
         let memory = MemoryUse::new(BYTES / 2, BYTES / 2);
         let health = Health::new();
         *self.health.lock().unwrap() = health.clone();
@@ -254,15 +283,9 @@ impl ModelWrapper for Fake {
     }
 }
 
-/// Answers nothing, and takes its time to leave memory, as weights do.
+/// Answers nothing.
 struct Mute {
-    _weights: Arc<Weights>,
-}
-
-impl Drop for Mute {
-    fn drop(&mut self) {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+    _weights: Weights,
 }
 
 #[async_trait]

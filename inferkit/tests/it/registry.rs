@@ -8,6 +8,7 @@ mod requests;
 mod room;
 mod threads;
 mod unloading;
+mod wrecks;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -120,10 +120,10 @@ pub(crate) struct FilesView {
 #[oai(rename = "ModelMemory")]
 #[expect(clippy::struct_field_names, reason = "the names on the wire carry their unit")]
 pub(crate) struct MemoryView {
-    /// Weights, while loaded.
+    /// Weights, while loaded, and after the model broke until it has left memory.
     #[oai(nullable)]
     weights_bytes: Option<u64>,
-    /// Cache and other state, while loaded.
+    /// Cache and other state, for as long as weights.
     #[oai(nullable)]
     cache_bytes: Option<u64>,
     /// The most it may take.

@@ -151,12 +151,12 @@ fn an_end_without_work_changes_nothing() {
     }
 }
 
-/// What a life looks like from outside: which files are there, what is in memory, what runs.
+/// What a life looks like from outside: which files are there, whether it serves from memory, what runs.
 #[derive(Debug)]
 struct Life {
     state: State,
     complete: bool,
-    in_memory: bool,
+    serves: bool,
     at_work: Option<OperationKind>,
 }
 
@@ -206,14 +206,14 @@ impl Life {
                     Input::Ended { ending, complete } => {
                         let ended = self.at_work.take().expect("only work at hand ends");
                         self.complete = complete;
-                        self.in_memory = match (ended, ending) {
+                        self.serves = match (ended, ending) {
                             (OperationKind::Load, Ending::Done) | (OperationKind::Unload, Ending::Stopped) => true,
                             (OperationKind::Download | OperationKind::Load | OperationKind::Unload, _) => false,
                         };
                     }
                     Input::Files { complete } => self.complete = complete,
                     Input::Broke { complete } => {
-                        assert!(std::mem::take(&mut self.in_memory), "only a loaded model breaks");
+                        assert!(std::mem::take(&mut self.serves), "only a loaded model breaks");
                         self.complete = complete;
                     }
                     Input::Ask(_) => panic!("{input:?} changed the state without an operation"),
@@ -225,7 +225,7 @@ impl Life {
                 assert!(matches!(input, Input::Ask(ask) if self.at_work.is_some_and(|at_work| at_work != kind(ask))));
             }
             Step::Refuse(Refusal::NotDownloaded) => assert!(!self.complete && self.at_work.is_none()),
-            Step::Refuse(Refusal::InUse) => assert!(self.in_memory && self.at_work.is_none()),
+            Step::Refuse(Refusal::InUse) => assert!(self.serves && self.at_work.is_none()),
             Step::Stay => {}
         }
         let (from, to) = (before.runtime_status(), self.state.runtime_status());
@@ -236,15 +236,15 @@ impl Life {
         self.check();
     }
 
-    /// The state says the same as the files, the memory and the work at hand.
+    /// The state says the same as the files, what serves and the work at hand.
     fn check(&self) {
         assert_eq!(running(self.state), self.at_work, "{self:?}");
         match self.state {
-            State::NotDownloaded => assert!(!self.complete && !self.in_memory, "{self:?}"),
-            State::Unloaded => assert!(self.complete && !self.in_memory, "{self:?}"),
-            State::Loaded | State::Unloading => assert!(self.in_memory, "{self:?}"),
-            State::Failed { complete } => assert!(complete == self.complete && !self.in_memory, "{self:?}"),
-            State::Downloading | State::Loading => assert!(!self.in_memory, "{self:?}"),
+            State::NotDownloaded => assert!(!self.complete && !self.serves, "{self:?}"),
+            State::Unloaded => assert!(self.complete && !self.serves, "{self:?}"),
+            State::Loaded | State::Unloading => assert!(self.serves, "{self:?}"),
+            State::Failed { complete } => assert!(complete == self.complete && !self.serves, "{self:?}"),
+            State::Downloading | State::Loading => assert!(!self.serves, "{self:?}"),
         }
     }
 }
@@ -255,7 +255,7 @@ proptest! {
         complete: bool,
         inputs in prop::collection::vec(input(), 0..60),
     ) {
-        let mut life = Life { state: State::at_rest(complete), complete, in_memory: false, at_work: None };
+        let mut life = Life { state: State::at_rest(complete), complete, serves: false, at_work: None };
         life.check();
         for input in inputs {
             life.live(input);

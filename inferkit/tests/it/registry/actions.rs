@@ -14,6 +14,7 @@ use tokio::sync::broadcast;
 use super::alone;
 use super::end;
 use super::error_code;
+use super::eventually;
 use super::load;
 use super::register;
 use super::registry;
@@ -99,6 +100,7 @@ async fn a_cancelled_download_is_not_downloaded_and_may_start_again() {
     let fake = Fake::cold().on_download([Act::Wait]);
     let model = alone(&fake).await;
     let operation = model.download(DownloadOptions::default()).unwrap();
+    eventually(|| fake.counts() == (1, 0)).await;
     assert_eq!(model.cancel().unwrap().state, OperationState::Cancelling);
     let operation = end(&model, Ok(operation)).await;
     assert_eq!(
@@ -116,9 +118,21 @@ async fn a_cancelled_load_is_unloaded() {
     let fake = Fake::present().on_load([Act::Wait]);
     let model = alone(&fake).await;
     let operation = model.load(LoadOptions::default());
+    eventually(|| fake.counts() == (0, 1)).await;
     model.cancel().unwrap();
     assert_eq!(end(&model, operation).await.state, OperationState::Cancelled);
     assert_eq!(state(&model), RuntimeStatus::Unloaded);
+}
+
+#[tokio::test]
+async fn work_that_is_cancelled_before_it_begins_is_never_asked_of_the_wrapper() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let operation = model.load(LoadOptions::default());
+    // With one thread for all tasks, the load's has not come to its turn.
+    model.cancel().unwrap();
+    assert_eq!(end(&model, operation).await.state, OperationState::Cancelled);
+    assert_eq!((state(&model), fake.counts()), (RuntimeStatus::Unloaded, (0, 0)));
 }
 
 #[tokio::test]
@@ -130,6 +144,7 @@ async fn a_wrapper_deaf_to_cancellation_is_cancelling_until_it_ends_and_its_mode
         register(&registry, "other", &other).await,
     );
     let operation = model.load(LoadOptions::default()).unwrap();
+    eventually(|| deaf.counts().1 == 1).await;
     assert_eq!(
         registry.cancel(&operation.id).unwrap().state,
         OperationState::Cancelling

@@ -1,5 +1,7 @@
 //! Whole lives at random: whatever is asked and however it ends, the status says what is so.
 
+use std::time::Duration;
+
 use inferkit::DownloadOptions;
 use inferkit::Error;
 use inferkit::HubFault;
@@ -28,11 +30,14 @@ enum Command {
     Cancel,
     LoseFiles,
     Break,
+    BreakInUse,
 }
 
 fn command() -> impl Strategy<Value = Command> {
     use Command::*;
-    prop::sample::select(vec![Download, Load, Unload, Request, Cancel, LoseFiles, Break])
+    prop::sample::select(vec![
+        Download, Load, Unload, Request, Cancel, LoseFiles, Break, BreakInUse,
+    ])
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -77,7 +82,7 @@ async fn settled(model: &ModelHandle, operation: Result<Operation>) {
 async fn settled_health(fake: &Fake, model: &ModelHandle) {
     eventually(|| match state(model) {
         RuntimeStatus::Loaded => fake.health().failure().is_none(),
-        RuntimeStatus::Failed => !fake.in_memory(),
+        RuntimeStatus::Failed => model.status().memory.is_none(),
         _ => true,
     })
     .await;
@@ -100,6 +105,14 @@ async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
         }
         Command::Break => {
             fake.health().fail(Error::generation_failed("broken"));
+            settled_health(fake, model).await;
+        }
+        Command::BreakInUse => {
+            let lease = model.lease();
+            fake.health().fail(Error::generation_failed("broken"));
+            // Meanwhile others meet a broken model that is in use.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            drop(lease);
             settled_health(fake, model).await;
         }
     }
@@ -151,6 +164,7 @@ proptest! {
             settled_health(&fake, &model).await;
             check(&model.status(), &fake);
             assert!(fake.most_at_work() <= 1, "{} at once", fake.most_at_work());
+            assert!(fake.most_in_memory() <= 1, "{} in memory at once", fake.most_in_memory());
         });
     }
 }

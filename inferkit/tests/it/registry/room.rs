@@ -17,7 +17,6 @@ use super::load;
 use super::register;
 use super::registry;
 use super::state;
-use super::until_state;
 use crate::fake::Act;
 use crate::fake::BYTES;
 use crate::fake::Fake;
@@ -113,23 +112,6 @@ async fn many_loads_at_once_never_exceed_the_limit() {
         loaded += usize::from(end(model, operation).await.error.is_none());
     }
     assert_eq!(loaded, 2);
-}
-
-#[tokio::test]
-async fn the_memory_of_a_failed_model_is_free_once_it_has_left() {
-    let registry = room_for(1);
-    let [(fake_a, a), (_, b), _] = three(&registry).await;
-    let lease = a.ensure_loaded().await.unwrap();
-    fake_a.health().fail(Error::generation_failed("broken"));
-    until_state(&a, RuntimeStatus::Failed).await;
-    let operation = end(&b, b.load(LoadOptions::default())).await;
-    assert_eq!(error_code(&operation), Some("insufficient_memory"), "a is still there");
-
-    let load = b.load(evicting());
-    drop(lease);
-    assert_eq!(end(&b, load).await.state, OperationState::Succeeded);
-    assert!(!fake_a.in_memory());
-    assert_eq!(state(&a), RuntimeStatus::Failed);
 }
 
 #[tokio::test]

@@ -1,0 +1,193 @@
+//! A loaded model that broke, until it has left memory.
+
+use std::sync::Arc;
+
+use inferkit::DownloadOptions;
+use inferkit::Error;
+use inferkit::Lease;
+use inferkit::LoadOptions;
+use inferkit::ModelHandle;
+use inferkit::OperationState;
+use inferkit::RuntimeStatus;
+use inferkit::UnloadOptions;
+
+use super::MOMENT;
+use super::alone;
+use super::end;
+use super::error_code;
+use super::eventually;
+use super::register;
+use super::registry;
+use super::state;
+use super::until;
+use super::until_state;
+use crate::fake::BYTES;
+use crate::fake::Fake;
+
+/// Loads the model and breaks it while it is used.
+async fn broken(fake: &Fake, model: &ModelHandle) -> Lease {
+    let lease = model.ensure_loaded().await.unwrap();
+    fake.health().fail(Error::generation_failed("broken"));
+    until_state(model, RuntimeStatus::Failed).await;
+    lease
+}
+
+#[tokio::test]
+async fn it_is_loaded_again_once_its_leases_have_ended_and_it_has_left_memory() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = broken(&fake, &model).await;
+    fake.set_stays(true);
+    let load = model.load(LoadOptions::default()).unwrap();
+    tokio::time::sleep(MOMENT).await;
+    drop(lease);
+    tokio::time::sleep(MOMENT).await;
+    assert_eq!(state(&model), RuntimeStatus::Loading);
+    assert_eq!(fake.counts(), (0, 1));
+    let operation = model.wait(&load.id);
+    fake.set_stays(false);
+    assert_eq!(operation.await.unwrap().state, OperationState::Succeeded);
+    assert_eq!((fake.counts(), fake.most_in_memory()), ((0, 2), 1));
+}
+
+#[tokio::test]
+async fn its_memory_is_told_until_it_has_left() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = broken(&fake, &model).await;
+    let taken = |model: &ModelHandle| model.status().memory.map(|memory| memory.weights_bytes);
+    assert_eq!(taken(&model), Some(BYTES / 2));
+    drop(lease);
+    until(&model, |status| status.memory.is_none()).await;
+    assert!(!fake.in_memory());
+    assert_eq!(state(&model), RuntimeStatus::Failed);
+}
+
+#[tokio::test]
+async fn files_are_fetched_again_once_it_has_left_memory() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    fake.set_stays(true);
+    drop(broken(&fake, &model).await);
+    let download = model.download(DownloadOptions::default());
+    tokio::time::sleep(MOMENT).await;
+    assert_eq!(fake.counts().0, 0);
+    fake.set_stays(false);
+    end(&model, download).await;
+    assert_eq!((state(&model), fake.in_memory()), (RuntimeStatus::Unloaded, false));
+    assert_eq!(fake.counts().0, 1);
+}
+
+#[tokio::test]
+async fn a_load_that_is_cancelled_beside_it_ends_at_once_and_the_model_has_failed_as_before() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = broken(&fake, &model).await;
+    let load = model.load(LoadOptions::default());
+    model.cancel().unwrap();
+    assert_eq!(end(&model, load).await.state, OperationState::Cancelled);
+    let status = model.status();
+    assert_eq!(status.runtime_status, RuntimeStatus::Failed);
+    assert_eq!(status.error.unwrap().error.code(), "generation_failed");
+    assert_eq!(fake.counts(), (0, 1), "no work began");
+    drop(lease);
+}
+
+/// The clock stands still and leaps to the next timer as soon as all else waits.
+#[tokio::test]
+async fn leases_that_do_not_end_keep_the_model_failed_for_its_first_reason() {
+    let registry = inferkit::ModelRegistry::builder()
+        .memory_limit(Some(BYTES))
+        .build()
+        .unwrap();
+    let (fake, other) = (Fake::present(), Fake::present());
+    let model = register(&registry, "fake", &fake).await;
+    let other = register(&registry, "other", &other).await;
+    let lease = broken(&fake, &model).await;
+    tokio::time::pause();
+    let operation = end(&model, model.load(LoadOptions::default())).await;
+    tokio::time::resume();
+    let error = operation.error.unwrap();
+    assert_eq!(error.code(), "busy");
+    assert!(error.to_string().contains("still keep it in memory"), "{error}");
+    let status = model.status();
+    assert_eq!(status.runtime_status, RuntimeStatus::Failed);
+    assert_eq!(status.error.unwrap().error.code(), "generation_failed");
+    let operation = end(&other, other.load(LoadOptions::default())).await;
+    assert_eq!(error_code(&operation), Some("insufficient_memory"), "it is still there");
+
+    drop(lease);
+    let operation = end(&model, model.load(LoadOptions::default())).await;
+    assert_eq!(operation.state, OperationState::Succeeded);
+    assert_eq!(fake.most_in_memory(), 1);
+}
+
+#[tokio::test]
+async fn another_model_gets_its_memory_once_it_has_left() {
+    let registry = inferkit::ModelRegistry::builder()
+        .memory_limit(Some(BYTES))
+        .build()
+        .unwrap();
+    let (fake, other) = (Fake::present(), Fake::present());
+    let model = register(&registry, "fake", &fake).await;
+    let other = register(&registry, "other", &other).await;
+    fake.set_stays(true);
+    drop(broken(&fake, &model).await);
+    let load = other.load(LoadOptions::default());
+    tokio::time::sleep(MOMENT).await;
+    assert_eq!(state(&other), RuntimeStatus::Loading);
+    fake.set_stays(false);
+    assert_eq!(end(&other, load).await.state, OperationState::Succeeded);
+    assert!(!fake.in_memory());
+    assert_eq!(state(&model), RuntimeStatus::Failed);
+}
+
+#[tokio::test]
+async fn one_in_use_is_not_waited_for_by_another_model_and_an_idle_one_makes_room() {
+    let registry = inferkit::ModelRegistry::builder()
+        .memory_limit(Some(2 * BYTES))
+        .build()
+        .unwrap();
+    let fakes = [Fake::present(), Fake::present(), Fake::present()];
+    let [broken_fake, idle_fake, _] = &fakes;
+    let model = register(&registry, "broken", broken_fake).await;
+    let idle = register(&registry, "idle", idle_fake).await;
+    let wanted = register(&registry, "wanted", &fakes[2]).await;
+    drop(idle.ensure_loaded().await.unwrap());
+    let lease = broken(broken_fake, &model).await;
+    let second = tokio::time::timeout(std::time::Duration::from_secs(5), wanted.ensure_loaded()).await;
+    assert!(second.unwrap().is_ok());
+    assert_eq!((state(&idle), idle_fake.in_memory()), (RuntimeStatus::Unloaded, false));
+    assert!(broken_fake.in_memory());
+    drop(lease);
+}
+
+#[tokio::test]
+async fn a_registry_that_shuts_down_waits_until_it_has_left_memory() {
+    let registry = registry();
+    let fake = Fake::present();
+    let model = register(&registry, "fake", &fake).await;
+    let lease = broken(&fake, &model).await;
+    fake.set_stays(true);
+    drop(lease);
+    let letting_go = Arc::clone(&fake);
+    let later = std::thread::spawn(move || {
+        std::thread::sleep(MOMENT);
+        letting_go.set_stays(false);
+    });
+    registry.shutdown().await;
+    assert!(!fake.in_memory());
+    later.join().unwrap();
+}
+
+#[tokio::test]
+async fn there_is_nothing_to_unload_and_it_leaves_by_itself() {
+    let fake = Fake::present();
+    let model = alone(&fake).await;
+    let lease = broken(&fake, &model).await;
+    let operation = end(&model, model.unload(UnloadOptions::default().forced())).await;
+    assert!(!operation.changed);
+    lease.ended().await;
+    drop(lease);
+    eventually(|| !fake.in_memory()).await;
+}
