@@ -28,11 +28,14 @@ const FORCED_END: Duration = Duration::from_secs(10);
 
 /// Runs the operation that [`Slot::start`] began.
 pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
-    let outcome = carry_out(&slot, &running, request)
-        .await
-        .unwrap_or_else(Outcome::Failed);
+    let outcome = match slot.cleared(&running).await {
+        Ok(()) => carry_out(&slot, &running, request)
+            .await
+            .unwrap_or_else(Outcome::Failed),
+        Err(blocked) => blocked,
+    };
     let seen = match &outcome {
-        Outcome::Loaded(_) | Outcome::Unloaded => None,
+        Outcome::Loaded(_) | Outcome::Unloaded | Outcome::Blocked { .. } => None,
         // A wrapper that hangs is not asked again.
         Outcome::Failed(error) if is_timeout(error) => None,
         Outcome::Downloaded | Outcome::Failed(_) => look(&slot).await.ok(),
@@ -41,7 +44,7 @@ pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
 }
 
 async fn carry_out(slot: &Arc<Slot>, running: &Running, request: Request) -> Result<Outcome> {
-    slot.cleared(running).await?;
+    running.job.check()?;
     match request {
         Request::Download(options) => download(slot, running, options).await.map(|()| Outcome::Downloaded),
         Request::Load(options) => load(slot, running, options).await.map(Outcome::Loaded),
@@ -60,11 +63,10 @@ async fn load(slot: &Arc<Slot>, running: &Running, mut options: LoadOptions) -> 
     let likely_bytes = slot.core().likely_bytes();
     slot.reserve(likely_bytes, &options, &running.job).await?;
     let loaded = loop {
-        running.job.check()?;
         let (wrapper, job, options_there) = (Arc::clone(&slot.wrapper), running.job.clone(), options.clone());
         let work = async move { wrapper.load(&options_there, &job).await };
         match watched(slot, running, work).await {
-            Err(error) if is_short_of_memory(&error) && slot.make_room(&options, &running.job).await => {}
+            Err(error) if is_short_of_memory(&error) && slot.make_room(&options, &running.job).await? => {}
             result => break result?,
         }
     };

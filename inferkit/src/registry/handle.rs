@@ -92,7 +92,8 @@ impl ModelHandle {
     /// Starts to make the model's files present.
     ///
     /// Returns the running download if there is one, and an operation with `changed: false` when the
-    /// files are there and the options do not ask for more.
+    /// files are there and the options do not ask for more. Beside a model that broke it waits as
+    /// [`ModelHandle::load`] does.
     ///
     /// # Errors
     /// [`crate::RequestFault::OperationConflict`] while a load or unload runs (its id is the error's

@@ -4,7 +4,9 @@
 //! not_downloaded ─download▶ downloading ─▶ unloaded ─load▶ loading ─▶ loaded ─unload▶ unloading ─▶ unloaded
 //!       ▲   cancel, refusal     │             ▲    cancel    │
 //!       └───────────────────────┤             └──────────────┤
-//!                               └─ fault ─▶ failed ◀─ fault ─┘◀─ breaks ─ loaded
+//!                               └─ fault ─▶ failed ◀─ fault ─┘
+//!                                             ▲
+//!                                             └─ breaks ─ loaded
 //! ```
 //!
 //! **Invariant:** the registry knows no family; all it knows of a model is its [`crate::ModelWrapper`].

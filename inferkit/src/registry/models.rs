@@ -215,9 +215,11 @@ async fn stop(slot: Arc<Slot>) {
     }
     let options = UnloadOptions::default().with_timeout(Duration::ZERO).forced();
     let unloading = slot.start(&mut slot.core(), Request::Unload(options), Origin::Registry);
+    // Work that was left behind above keeps it from being unloaded.
+    let Ok(unloading) = unloading else { return };
     let left = async {
         slot.wreck_left().await;
-        slot.wait(&unloading?.id).await
+        slot.wait(&unloading.id).await
     };
     let left = tokio::time::timeout(2 * STOP_WORK, left).await;
     if !matches!(left, Ok(Ok(Operation { error: None, .. }))) {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::error::UnavailableFault;
+use crate::registry::ErrorReport;
 use crate::registry::OperationKind;
 use crate::registry::UnloadOptions;
 use crate::registry::journal::Entry;
@@ -46,6 +47,22 @@ pub(super) enum Outcome {
     Loaded(Loaded),
     Unloaded,
     Failed(Error),
+    /// A wreck was in the way: nothing was begun, and the model is as broken as before.
+    Blocked {
+        error: Error,
+        /// Why the model broke.
+        reason: ErrorReport,
+    },
+}
+
+/// What an operation leaves behind.
+pub(super) struct Remains {
+    pub(super) ending: Ending,
+    /// Why the operation did not succeed.
+    pub(super) error: Option<Error>,
+    /// What is told of the model from now on.
+    pub(super) report: Option<ErrorReport>,
+    pub(super) loaded: Option<Loaded>,
 }
 
 /// What a wrapper tells of its model.
@@ -78,8 +95,31 @@ impl Request {
     }
 }
 
+impl Outcome {
+    /// What is left behind by an operation of this `kind` on the model `key`, whose files are now `files`.
+    pub(super) fn leaves(self, kind: OperationKind, key: &str, files: &FileInventory) -> Remains {
+        let (error, report, loaded) = match self {
+            Self::Downloaded if !files.complete => (Some(missing_after_download(key, files)), None, None),
+            Self::Downloaded | Self::Unloaded => (None, None, None),
+            Self::Loaded(loaded) => (None, None, Some(loaded)),
+            Self::Failed(error) => (Some(error), None, None),
+            Self::Blocked { error, reason } => (Some(error), Some(reason), None),
+        };
+        let ending = match report {
+            Some(_) => Ending::Fault,
+            None => ending(kind, error.as_ref()),
+        };
+        Remains {
+            ending,
+            report: report.or_else(|| error.clone().map(ErrorReport::now)),
+            error,
+            loaded,
+        }
+    }
+}
+
 /// How an operation ended, by what went wrong.
-pub(super) fn ending(kind: OperationKind, error: Option<&Error>) -> Ending {
+fn ending(kind: OperationKind, error: Option<&Error>) -> Ending {
     let Some(error) = error else { return Ending::Done };
     let busy = matches!(
         error,
@@ -95,7 +135,7 @@ pub(super) fn ending(kind: OperationKind, error: Option<&Error>) -> Ending {
     if stopped { Ending::Stopped } else { Ending::Fault }
 }
 
-pub(super) fn missing_after_download(key: &str, files: &FileInventory) -> Error {
+fn missing_after_download(key: &str, files: &FileInventory) -> Error {
     let missing = files
         .files
         .iter()

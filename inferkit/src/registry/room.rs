@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::error::Error;
 use crate::error::Result;
 use crate::registry::UnloadOptions;
 use crate::registry::order::Origin;
@@ -18,19 +19,23 @@ use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
 
+/// Time that a failed model which nobody uses has to leave memory before room is sought elsewhere.
+const LEAVING: Duration = Duration::from_secs(10);
+
 impl Slot {
-    /// Reserves `bytes` for this model, by unloading idle models where the options allow it, until `job` is
-    /// cancelled.
+    /// Reserves `bytes` for this model, by making room if they are short.
+    ///
+    /// # Errors
+    /// [`crate::UnavailableFault::InsufficientMemory`], and [`crate::UnavailableFault::Cancelled`] once `job` is.
     pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, options: &LoadOptions, job: &Job) -> Result<()> {
         loop {
-            job.check()?;
             let promised = self.shared.budget.promise(&self.key, bytes);
             match promised {
                 Err(_) if options.force => {
                     self.shared.budget.force(&self.key, bytes);
                     return Ok(());
                 }
-                Err(_) if self.make_room(options, job).await => {}
+                Err(_) if self.make_room(options, job).await? => {}
                 // One that has left since it was asked for leaves no other trace.
                 Err(_) => return self.shared.budget.promise(&self.key, bytes),
                 Ok(()) => return Ok(()),
@@ -39,25 +44,29 @@ impl Slot {
     }
 
     /// Waits for a failed model that is leaving memory, else unloads an idle one where the options allow it; tells
-    /// whether there was one.
-    pub(super) async fn make_room(self: &Arc<Self>, options: &LoadOptions, job: &Job) -> bool {
-        self.another_leaves(job).await || (options.evict && self.evict_another().await)
+    /// whether one has left.
+    ///
+    /// # Errors
+    /// [`crate::UnavailableFault::Cancelled`] once `job` is.
+    pub(super) async fn make_room(self: &Arc<Self>, options: &LoadOptions, job: &Job) -> Result<bool> {
+        tokio::select! {
+            biased;
+            () = job.cancelled() => Err(Error::cancelled()),
+            left = async { self.another_leaves().await || (options.evict && self.evict_another().await) } => Ok(left),
+        }
     }
 
-    /// Waits for a failed model that is leaving memory, if there is one, or for `job` to be cancelled; tells
-    /// whether there was one.
-    async fn another_leaves(&self, job: &Job) -> bool {
+    /// Waits for a failed model that is leaving memory, if there is one; tells whether it has left.
+    async fn another_leaves(&self) -> bool {
         let slots = self.models.upgrade().map_or_else(Vec::new, |models| models.slots());
         let leaving = slots.into_iter().find(|slot| {
             let core = slot.core();
             core.wreck.is_some() && core.leases == 0
         });
-        let Some(leaving) = leaving else { return false };
-        tokio::select! {
-            () = leaving.wreck_left() => {}
-            () = job.cancelled() => {}
+        match leaving {
+            Some(leaving) => tokio::time::timeout(LEAVING, leaving.wreck_left()).await.is_ok(),
+            None => false,
         }
-        true
     }
 
     /// Unloads the model that has been idle for longest; tells whether one was unloaded.

@@ -29,7 +29,6 @@ use crate::registry::Operation;
 use crate::registry::OperationKind;
 use crate::registry::OperationState;
 use crate::registry::drive;
-use crate::registry::machine::Ending;
 use crate::registry::machine::Input;
 use crate::registry::machine::Refusal;
 use crate::registry::machine::State;
@@ -38,10 +37,9 @@ use crate::registry::models::Models;
 use crate::registry::order::Inspection;
 use crate::registry::order::Origin;
 use crate::registry::order::Outcome;
+use crate::registry::order::Remains;
 use crate::registry::order::Request;
 use crate::registry::order::Running;
-use crate::registry::order::ending;
-use crate::registry::order::missing_after_download;
 use crate::registry::serving::Serving;
 use crate::registry::serving::bytes_of;
 use crate::registry::shared::Shared;
@@ -248,23 +246,16 @@ impl Slot {
             core.take_in(seen);
         }
         let kind = running.entry.borrow().kind;
-        let (mut error, loaded) = match outcome {
-            Outcome::Downloaded | Outcome::Unloaded => (None, None),
-            Outcome::Loaded(loaded) => (None, Some(loaded)),
-            Outcome::Failed(error) => (Some(error), None),
-        };
+        let Remains {
+            ending,
+            error,
+            report,
+            loaded,
+        } = outcome.leaves(kind, &self.key, &core.files);
         let complete = core.files.complete;
-        if kind == OperationKind::Download && error.is_none() && !complete {
-            error = Some(missing_after_download(&self.key, &core.files));
-        }
         if let Some(error) = error.as_ref().filter(|error| !error.is_cancelled()) {
             tracing::warn!(model = self.key, kind = kind.as_str(), code = error.code(), %error, "an operation failed");
         }
-        let ending = match core.wreck {
-            // Nothing was done, and the model is as broken as before.
-            Some(_) => Ending::Fault,
-            None => ending(kind, error.as_ref()),
-        };
         if let Step::Become(state) = core.state.step(Input::Ended { ending, complete }) {
             core.state = state;
         }
@@ -280,10 +271,8 @@ impl Slot {
             self.shared.budget.release(&self.key);
         }
         core.running = None;
-        (core.error, core.error_at) = match &core.wreck {
-            Some(wreck) => (Some(wreck.report.clone()), wreck.at),
-            None => (error.clone().map(ErrorReport::now), Instant::now()),
-        };
+        core.error = report;
+        core.error_at = Instant::now();
         self.tell(&mut core);
         self.shared.journal.change(&running.entry, |operation| {
             operation.state = match &error {

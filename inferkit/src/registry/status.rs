@@ -79,7 +79,7 @@ pub struct ModelStatus {
     pub tokens_per_second: Option<f64>,
     /// The operation that is running, by its id.
     pub operation: Option<String>,
-    /// Why the last operation did not succeed.
+    /// Why the last operation did not succeed, or the loaded model broke.
     pub error: Option<ErrorReport>,
 }
 

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! **Invariant:** while there is a wreck, the wrapper is given no work, the wreck's memory stays promised to it, and
-//! every operation ends in `Failed`. (Weights whose drop hangs for as long as work may are given up and forgotten.)
+//! every operation that it blocks ends in `Failed`. (Weights whose drop hangs for as long as work may are given up and forgotten.)
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::Error;
-use crate::error::Result;
 use crate::error::UnavailableFault;
 use crate::registry::ErrorReport;
 use crate::registry::drive;
 use crate::registry::machine::Input;
 use crate::registry::machine::Step;
+use crate::registry::order::Outcome;
 use crate::registry::order::Running;
 use crate::registry::slot::Core;
 use crate::registry::slot::Slot;
@@ -30,9 +30,8 @@ const LAST_LEASES: Duration = Duration::from_secs(10);
 
 /// What is known of a model that has failed and is still in memory.
 pub(super) struct Wreck {
-    /// Why it failed, and since when.
+    /// Why it failed, and when.
     pub(super) report: ErrorReport,
-    pub(super) at: Instant,
     /// The memory it takes.
     pub(super) memory: MemoryUse,
 }
@@ -46,14 +45,13 @@ impl Slot {
             return;
         };
         tracing::error!(model = self.key, code = reason.code(), error = %reason, "a loaded model has failed");
-        let (report, at) = (ErrorReport::now(reason), Instant::now());
+        let report = ErrorReport::now(reason);
         core.state = state;
         core.error = Some(report.clone());
-        core.error_at = at;
+        core.error_at = Instant::now();
         let serving = core.serving.take();
         core.wreck = serving.as_ref().map(|serving| Wreck {
             report,
-            at,
             memory: serving.loaded.memory,
         });
         self.tell(core);
@@ -80,13 +78,17 @@ impl Slot {
     /// Waits until no wreck is in memory, so that the work of `running` may begin.
     ///
     /// # Errors
-    /// [`UnavailableFault::Busy`] when its leases do not end; [`UnavailableFault::Cancelled`].
-    pub(super) async fn cleared(&self, running: &Running) -> Result<()> {
-        if self.core().wreck.is_some() {
-            self.shared.journal.change(&running.entry, |operation| {
-                operation.progress = Progress::phase("waiting for the failed model to leave memory");
-            });
-        }
+    /// [`Outcome::Blocked`] when its leases do not end, or the operation is cancelled before.
+    pub(super) async fn cleared(&self, running: &Running) -> Result<(), Outcome> {
+        let Some(reason) = self.core().wreck.as_ref().map(|wreck| wreck.report.clone()) else {
+            return Ok(());
+        };
+        let show = |progress| {
+            self.shared
+                .journal
+                .change(&running.entry, |operation| operation.progress = progress);
+        };
+        show(Progress::phase("waiting for the failed model to leave memory"));
         let cleared = async {
             let last_lease = self.until_freed(|core| core.wreck.is_none() || core.leases == 0);
             if tokio::time::timeout(LAST_LEASES, last_lease).await.is_err() {
@@ -95,11 +97,13 @@ impl Slot {
             self.wreck_left().await;
             Ok(())
         };
-        tokio::select! {
+        let cleared = tokio::select! {
             biased;
             () = running.job.cancelled() => Err(Error::cancelled()),
-            result = cleared => result,
-        }
+            cleared = cleared => cleared,
+        };
+        show(Progress::default());
+        cleared.map_err(|error| Outcome::Blocked { error, reason })
     }
 
     /// Waits until no wreck is in memory, for as long as it takes.

@@ -23,10 +23,25 @@ use inferkit::OperationState;
 use inferkit::Result;
 use inferkit::RuntimeStatus;
 
+use crate::fake::BYTES;
 use crate::fake::Fake;
 
 fn registry() -> ModelRegistry {
     ModelRegistry::builder().build().unwrap()
+}
+
+/// A registry with memory for so many fakes.
+fn room_for(models: u64) -> ModelRegistry {
+    ModelRegistry::builder()
+        .memory_limit(Some(models * BYTES))
+        .build()
+        .unwrap()
+}
+
+fn evicting() -> LoadOptions {
+    let mut options = LoadOptions::default();
+    options.evict = true;
+    options
 }
 
 async fn register(registry: &ModelRegistry, key: &str, fake: &Arc<Fake>) -> ModelHandle {

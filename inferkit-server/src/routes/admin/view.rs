@@ -72,7 +72,7 @@ pub(crate) struct ModelView {
     /// The operation that is running.
     #[oai(nullable)]
     operation: Option<String>,
-    /// Why the last operation did not succeed.
+    /// Why the last operation did not succeed, or the loaded model broke.
     #[oai(nullable)]
     error: Option<ErrorView>,
 }

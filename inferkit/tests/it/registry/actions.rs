@@ -286,6 +286,7 @@ async fn a_registry_that_shuts_down_stops_work_frees_memory_and_starts_nothing()
         drop(lease);
     });
     let download = fetching.download(DownloadOptions::default()).unwrap();
+    eventually(|| fetched.counts() == (1, 0)).await;
     registry.shutdown().await;
 
     holder.await.unwrap();

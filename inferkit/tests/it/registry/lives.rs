@@ -96,6 +96,8 @@ async fn live(fake: &Fake, model: &ModelHandle, command: Command) {
         Command::Request => drop(model.ensure_loaded().await),
         Command::Cancel => {
             let loading = model.load(LoadOptions::default());
+            // With one thread for all tasks, the load begins now.
+            tokio::task::yield_now().await;
             settled(model, model.cancel()).await;
             settled(model, loading).await;
         }

@@ -19,7 +19,6 @@ use super::load;
 use super::register;
 use super::registry;
 use super::state;
-use super::until;
 use super::until_state;
 use crate::fake::Act;
 use crate::fake::Fake;
@@ -197,7 +196,7 @@ async fn a_request_whose_work_is_cancelled_is_told_so() {
         let model = model.clone();
         async move { model.ensure_loaded().await }
     });
-    until(&model, |status| status.operation.is_some()).await;
+    eventually(|| fake.counts() == (0, 1)).await;
     model.cancel().unwrap();
     let error = waiting.await.unwrap().unwrap_err();
     assert_eq!(error.code(), "model_not_loaded");

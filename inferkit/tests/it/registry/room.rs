@@ -13,20 +13,14 @@ use inferkit::UnavailableFault;
 
 use super::end;
 use super::error_code;
+use super::evicting;
 use super::load;
 use super::register;
 use super::registry;
+use super::room_for;
 use super::state;
 use crate::fake::Act;
-use crate::fake::BYTES;
 use crate::fake::Fake;
-
-fn room_for(models: u64) -> ModelRegistry {
-    ModelRegistry::builder()
-        .memory_limit(Some(models * BYTES))
-        .build()
-        .unwrap()
-}
 
 async fn three(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
     let fakes = ["a", "b", "c"].map(|key| (key, Fake::present()));
@@ -35,12 +29,6 @@ async fn three(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
         (fake, model)
     });
     [a.await, b.await, c.await]
-}
-
-fn evicting() -> LoadOptions {
-    let mut options = LoadOptions::default();
-    options.evict = true;
-    options
 }
 
 #[tokio::test]
