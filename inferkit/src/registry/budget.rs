@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use crate::error::Error;
 use crate::error::Result;
@@ -14,6 +16,7 @@ use crate::registry::shared::locked;
 pub(super) struct Budget {
     limit: Option<u64>,
     promised: Mutex<BTreeMap<String, u64>>,
+    releases: AtomicU64,
 }
 
 impl Budget {
@@ -21,6 +24,7 @@ impl Budget {
         Self {
             limit,
             promised: Mutex::new(BTreeMap::new()),
+            releases: AtomicU64::new(0),
         }
     }
 
@@ -57,7 +61,14 @@ impl Budget {
 
     /// Takes back what the model `key` had.
     pub(super) fn release(&self, key: &str) {
-        locked(&self.promised).remove(key);
+        if locked(&self.promised).remove(key).is_some() {
+            self.releases.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// How often memory was taken back: who was refused sees from it whether asking again may help.
+    pub(super) fn releases(&self) -> u64 {
+        self.releases.load(Ordering::Acquire)
     }
 }
 
@@ -80,8 +91,11 @@ mod tests {
             .promise("a", 59)
             .expect("a new promise takes the place of the old one");
         budget.promise("b", 41).expect("what the first gave back is free");
+        assert_eq!(budget.releases(), 0);
         budget.release("a");
         budget.promise("c", 59).expect("what was released is free");
+        budget.release("a");
+        assert_eq!(budget.releases(), 1, "the second time there was nothing");
     }
 
     #[test]

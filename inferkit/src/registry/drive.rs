@@ -14,6 +14,7 @@ use crate::registry::order::Inspection;
 use crate::registry::order::Outcome;
 use crate::registry::order::Request;
 use crate::registry::order::Running;
+use crate::registry::room::Terms;
 use crate::registry::serving::bytes_of;
 use crate::registry::slot::Slot;
 use crate::registry::work::Work;
@@ -28,7 +29,7 @@ const FORCED_END: Duration = Duration::from_secs(10);
 
 /// Runs the operation that [`Slot::start`] began.
 pub(super) async fn run(slot: Arc<Slot>, running: Running, request: Request) {
-    let outcome = match slot.cleared(&running).await {
+    let outcome = match slot.wait_for_wreck(&running).await {
         Ok(()) => carry_out(&slot, &running, request)
             .await
             .unwrap_or_else(Outcome::Failed),
@@ -61,17 +62,19 @@ async fn download(slot: &Slot, running: &Running, options: DownloadOptions) -> R
 async fn load(slot: &Arc<Slot>, running: &Running, mut options: LoadOptions) -> Result<Loaded> {
     options.threads.get_or_insert_with(|| slot.shared.threads.clone());
     let likely_bytes = slot.core().likely_bytes();
-    slot.reserve(likely_bytes, &options, &running.job).await?;
+    let terms = Terms::new(&options, &running.job);
+    slot.reserve(likely_bytes, &terms).await?;
     let loaded = loop {
+        let releases = slot.shared.budget.releases();
         let (wrapper, job, options_there) = (Arc::clone(&slot.wrapper), running.job.clone(), options.clone());
         let work = async move { wrapper.load(&options_there, &job).await };
         match watched(slot, running, work).await {
-            Err(error) if is_short_of_memory(&error) && slot.make_room(&options, &running.job).await? => {}
+            Err(error) if is_short_of_memory(&error) && slot.make_room(releases, &terms).await? => {}
             result => break result?,
         }
     };
     let admitted = match running.job.check() {
-        Ok(()) => slot.reserve(bytes_of(&loaded), &options, &running.job).await,
+        Ok(()) => slot.reserve(bytes_of(&loaded), &terms).await,
         cancelled => cancelled,
     };
     if let Err(error) = admitted {

@@ -218,8 +218,9 @@ async fn stop(slot: Arc<Slot>) {
     // Work that was left behind above keeps it from being unloaded.
     let Ok(unloading) = unloading else { return };
     let left = async {
+        let ended = slot.wait(&unloading.id).await;
         slot.wreck_left().await;
-        slot.wait(&unloading.id).await
+        ended
     };
     let left = tokio::time::timeout(2 * STOP_WORK, left).await;
     if !matches!(left, Ok(Ok(Operation { error: None, .. }))) {

@@ -55,8 +55,8 @@ pub(super) enum Outcome {
     },
 }
 
-/// What an operation leaves behind.
-pub(super) struct Remains {
+/// What follows from an operation's outcome.
+pub(super) struct Conclusion {
     pub(super) ending: Ending,
     /// Why the operation did not succeed.
     pub(super) error: Option<Error>,
@@ -96,8 +96,8 @@ impl Request {
 }
 
 impl Outcome {
-    /// What is left behind by an operation of this `kind` on the model `key`, whose files are now `files`.
-    pub(super) fn leaves(self, kind: OperationKind, key: &str, files: &FileInventory) -> Remains {
+    /// What follows for an operation of this `kind` on the model `key`, whose files are now `files`.
+    pub(super) fn concluded(self, kind: OperationKind, key: &str, files: &FileInventory) -> Conclusion {
         let (error, report, loaded) = match self {
             Self::Downloaded if !files.complete => (Some(missing_after_download(key, files)), None, None),
             Self::Downloaded | Self::Unloaded => (None, None, None),
@@ -109,7 +109,7 @@ impl Outcome {
             Some(_) => Ending::Fault,
             None => ending(kind, error.as_ref()),
         };
-        Remains {
+        Conclusion {
             ending,
             report: report.or_else(|| error.clone().map(ErrorReport::now)),
             error,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -19,53 +20,79 @@ use crate::wrapper::Job;
 use crate::wrapper::LoadOptions;
 use crate::wrapper::Loaded;
 
-/// Time that a failed model which nobody uses has to leave memory before room is sought elsewhere.
+/// Time that a load gives failed models which nobody uses to leave memory, before it seeks room elsewhere.
 const LEAVING: Duration = Duration::from_secs(10);
+
+/// On which terms a load gets its memory.
+pub(super) struct Terms<'a> {
+    options: &'a LoadOptions,
+    job: &'a Job,
+    /// Until when it waits for failed models.
+    patience: Instant,
+}
+
+impl<'a> Terms<'a> {
+    /// The terms of a load that begins now.
+    pub(super) fn new(options: &'a LoadOptions, job: &'a Job) -> Self {
+        Self {
+            options,
+            job,
+            patience: Instant::now() + LEAVING,
+        }
+    }
+}
 
 impl Slot {
     /// Reserves `bytes` for this model, by making room if they are short.
     ///
     /// # Errors
-    /// [`crate::UnavailableFault::InsufficientMemory`], and [`crate::UnavailableFault::Cancelled`] once `job` is.
-    pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, options: &LoadOptions, job: &Job) -> Result<()> {
+    /// [`crate::UnavailableFault::InsufficientMemory`], and [`crate::UnavailableFault::Cancelled`] when the load
+    /// is while room is made.
+    pub(super) async fn reserve(self: &Arc<Self>, bytes: u64, terms: &Terms<'_>) -> Result<()> {
         loop {
-            let promised = self.shared.budget.promise(&self.key, bytes);
-            match promised {
-                Err(_) if options.force => {
+            let releases = self.shared.budget.releases();
+            match self.shared.budget.promise(&self.key, bytes) {
+                Err(_) if terms.options.force => {
                     self.shared.budget.force(&self.key, bytes);
                     return Ok(());
                 }
-                Err(_) if self.make_room(options, job).await? => {}
-                // One that has left since it was asked for leaves no other trace.
-                Err(_) => return self.shared.budget.promise(&self.key, bytes),
-                Ok(()) => return Ok(()),
+                Err(_) if self.make_room(releases, terms).await? => {}
+                promised => return promised,
             }
         }
     }
 
-    /// Waits for a failed model that is leaving memory, else unloads an idle one where the options allow it; tells
-    /// whether one has left.
+    /// Waits for failed models that are leaving memory, else unloads an idle model where the terms allow it;
+    /// tells whether any memory was given back after the first `releases`.
     ///
     /// # Errors
-    /// [`crate::UnavailableFault::Cancelled`] once `job` is.
-    pub(super) async fn make_room(self: &Arc<Self>, options: &LoadOptions, job: &Job) -> Result<bool> {
+    /// [`crate::UnavailableFault::Cancelled`] when the load is.
+    pub(super) async fn make_room(self: &Arc<Self>, releases: u64, terms: &Terms<'_>) -> Result<bool> {
+        let freed = || self.shared.budget.releases() != releases;
+        let made = async {
+            if !freed() {
+                self.another_leaves(terms.patience).await;
+            }
+            freed() || (terms.options.evict && self.evict_another().await)
+        };
         tokio::select! {
             biased;
-            () = job.cancelled() => Err(Error::cancelled()),
-            left = async { self.another_leaves().await || (options.evict && self.evict_another().await) } => Ok(left),
+            () = terms.job.cancelled() => Err(Error::cancelled()),
+            made = made => Ok(made),
         }
     }
 
-    /// Waits for a failed model that is leaving memory, if there is one; tells whether it has left.
-    async fn another_leaves(&self) -> bool {
-        let slots = self.models.upgrade().map_or_else(Vec::new, |models| models.slots());
-        let leaving = slots.into_iter().find(|slot| {
+    /// Waits until one of the failed models that nobody uses has left memory, if there are any.
+    async fn another_leaves(&self, patience: Instant) {
+        let mut slots = self.models.upgrade().map_or_else(Vec::new, |models| models.slots());
+        slots.retain(|slot| {
             let core = slot.core();
             core.wreck.is_some() && core.leases == 0
         });
-        match leaving {
-            Some(leaving) => tokio::time::timeout(LEAVING, leaving.wreck_left()).await.is_ok(),
-            None => false,
+        if !slots.is_empty() {
+            let leaving = slots.iter().map(|slot| Box::pin(slot.wreck_left()));
+            // When none has left by then, room is sought elsewhere.
+            let _ = tokio::time::timeout_at(patience, select_all(leaving)).await;
         }
     }
 

@@ -34,10 +34,10 @@ use crate::registry::machine::Refusal;
 use crate::registry::machine::State;
 use crate::registry::machine::Step;
 use crate::registry::models::Models;
+use crate::registry::order::Conclusion;
 use crate::registry::order::Inspection;
 use crate::registry::order::Origin;
 use crate::registry::order::Outcome;
-use crate::registry::order::Remains;
 use crate::registry::order::Request;
 use crate::registry::order::Running;
 use crate::registry::serving::Serving;
@@ -86,7 +86,7 @@ pub(super) struct Core {
     pub(super) leases: usize,
     pub(super) last_used: (Instant, Option<SystemTime>),
     pub(super) error: Option<ErrorReport>,
-    /// When the error happened, on a clock that never jumps.
+    /// When the error happened or last blocked an operation, on a clock that never jumps.
     pub(super) error_at: Instant,
     /// Bytes it took when it was last loaded.
     last_bytes: Option<u64>,
@@ -246,12 +246,12 @@ impl Slot {
             core.take_in(seen);
         }
         let kind = running.entry.borrow().kind;
-        let Remains {
+        let Conclusion {
             ending,
             error,
             report,
             loaded,
-        } = outcome.leaves(kind, &self.key, &core.files);
+        } = outcome.concluded(kind, &self.key, &core.files);
         let complete = core.files.complete;
         if let Some(error) = error.as_ref().filter(|error| !error.is_cancelled()) {
             tracing::warn!(model = self.key, kind = kind.as_str(), code = error.code(), %error, "an operation failed");

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! **Invariant:** while there is a wreck, the wrapper is given no work, the wreck's memory stays promised to it, and
-//! every operation that it blocks ends in `Failed`. (Weights whose drop hangs for as long as work may are given up and forgotten.)
+//! every operation that it blocks ends in `Failed`. (Weights whose drop hangs for as long as work may are given up
+//! and forgotten.)
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl Slot {
     ///
     /// # Errors
     /// [`Outcome::Blocked`] when its leases do not end, or the operation is cancelled before.
-    pub(super) async fn cleared(&self, running: &Running) -> Result<(), Outcome> {
+    pub(super) async fn wait_for_wreck(&self, running: &Running) -> Result<(), Outcome> {
         let Some(reason) = self.core().wreck.as_ref().map(|wreck| wreck.report.clone()) else {
             return Ok(());
         };
@@ -89,7 +90,7 @@ impl Slot {
                 .change(&running.entry, |operation| operation.progress = progress);
         };
         show(Progress::phase("waiting for the failed model to leave memory"));
-        let cleared = async {
+        let left = async {
             let last_lease = self.until_freed(|core| core.wreck.is_none() || core.leases == 0);
             if tokio::time::timeout(LAST_LEASES, last_lease).await.is_err() {
                 return Err(self.still_used());
@@ -97,13 +98,13 @@ impl Slot {
             self.wreck_left().await;
             Ok(())
         };
-        let cleared = tokio::select! {
+        let result = tokio::select! {
             biased;
             () = running.job.cancelled() => Err(Error::cancelled()),
-            cleared = cleared => cleared,
+            result = left => result,
         };
         show(Progress::default());
-        cleared.map_err(|error| Outcome::Blocked { error, reason })
+        result.map_err(|error| Outcome::Blocked { error, reason })
     }
 
     /// Waits until no wreck is in memory, for as long as it takes.

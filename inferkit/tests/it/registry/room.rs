@@ -19,6 +19,7 @@ use super::register;
 use super::registry;
 use super::room_for;
 use super::state;
+use super::until_state;
 use crate::fake::Act;
 use crate::fake::Fake;
 
@@ -125,4 +126,19 @@ async fn a_device_short_of_memory_is_relieved_and_tried_again() {
     );
     assert_eq!((big.counts(), idle.in_memory()), ((0, 2), false));
     assert!(end(&big_model, big_model.load(evicting())).await.error.is_none());
+}
+
+#[tokio::test]
+async fn a_load_that_is_cancelled_while_room_is_made_ends_at_once() {
+    let registry = room_for(1);
+    let [(fake_a, a), (fake_b, b), _] = three(&registry).await;
+    load(&a).await;
+    fake_a.set_stays(true);
+    let loading = b.load(evicting());
+    until_state(&a, RuntimeStatus::Unloading).await;
+    b.cancel().unwrap();
+    assert_eq!(end(&b, loading).await.state, OperationState::Cancelled);
+    assert_eq!((state(&b), fake_b.counts()), (RuntimeStatus::Unloaded, (0, 0)));
+    fake_a.set_stays(false);
+    until_state(&a, RuntimeStatus::Unloaded).await;
 }

@@ -180,6 +180,27 @@ async fn another_models_load_that_waits_for_it_can_be_cancelled() {
 
 /// The clock stands still and leaps to the next timer as soon as all else waits.
 #[tokio::test]
+async fn requests_beside_one_that_stays_start_a_load_no_more_often_than_for_any_fault() {
+    let registry = registry();
+    let fake = Fake::present();
+    let model = register(&registry, "fake", &fake).await;
+    let lease = model.ensure_loaded().await.unwrap();
+    let passing = Error::unavailable(UnavailableFault::Timeout, "the device is silent");
+    fake.health().fail(passing);
+    until_state(&model, RuntimeStatus::Failed).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    let error = model.ensure_loaded().await.unwrap_err();
+    assert!(error.to_string().contains("still keep it in memory"), "{error}");
+    let operations = registry.operations().len();
+    let error = model.ensure_loaded().await.unwrap_err();
+    assert!(error.to_string().contains("the device is silent"), "{error}");
+    assert_eq!(registry.operations().len(), operations);
+    drop(lease);
+}
+
+/// The clock stands still and leaps to the next timer as soon as all else waits.
+#[tokio::test]
 async fn one_that_does_not_leave_is_not_waited_for_while_an_idle_model_can_make_room() {
     let registry = room_for(2);
     let fakes = [Fake::present(), Fake::present(), Fake::present()];
@@ -190,11 +211,16 @@ async fn one_that_does_not_leave_is_not_waited_for_while_an_idle_model_can_make_
     drop(idle.ensure_loaded().await.unwrap());
     broken_fake.set_stays(true);
     drop(broken(broken_fake, &model).await);
-    tokio::time::pause();
-    let load = wanted.load(evicting()).unwrap();
-    tokio::time::sleep(Duration::from_secs(11)).await;
-    tokio::time::resume();
-    let operation = wanted.wait(&load.id).await.unwrap();
+    let after_its_time = async |options: LoadOptions| {
+        tokio::time::pause();
+        let load = wanted.load(options).unwrap();
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        tokio::time::resume();
+        wanted.wait(&load.id).await.unwrap()
+    };
+    let operation = after_its_time(LoadOptions::default()).await;
+    assert_eq!(error_code(&operation), Some("insufficient_memory"));
+    let operation = after_its_time(evicting()).await;
     assert_eq!(operation.state, OperationState::Succeeded);
     assert!(broken_fake.in_memory() && !idle_fake.in_memory());
     broken_fake.set_stays(false);
