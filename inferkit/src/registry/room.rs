@@ -4,6 +4,7 @@
 //! **Invariant:** a model with a lease is neither touched nor waited for.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::Weak;
 use std::time::Duration;
 
@@ -27,17 +28,16 @@ const LEAVING: Duration = Duration::from_secs(10);
 pub(super) struct Terms<'a> {
     options: &'a LoadOptions,
     job: &'a Job,
-    /// Until when it waits for failed models.
-    patience: Instant,
+    /// Until when it waits for failed models, once it has to.
+    patience: OnceLock<Instant>,
 }
 
 impl<'a> Terms<'a> {
-    /// The terms of a load that begins now.
     pub(super) fn new(options: &'a LoadOptions, job: &'a Job) -> Self {
         Self {
             options,
             job,
-            patience: Instant::now() + LEAVING,
+            patience: OnceLock::new(),
         }
     }
 }
@@ -71,7 +71,7 @@ impl Slot {
         let freed = || self.shared.budget.releases() != releases;
         let made = async {
             if !freed() {
-                self.another_leaves(terms.patience).await;
+                self.another_leaves(&terms.patience).await;
             }
             freed() || (terms.options.evict && self.evict_another().await)
         };
@@ -83,7 +83,7 @@ impl Slot {
     }
 
     /// Waits until one of the failed models that nobody uses has left memory, if there are any.
-    async fn another_leaves(&self, patience: Instant) {
+    async fn another_leaves(&self, patience: &OnceLock<Instant>) {
         let mut slots = self.models.upgrade().map_or_else(Vec::new, |models| models.slots());
         slots.retain(|slot| {
             let core = slot.core();
@@ -91,6 +91,7 @@ impl Slot {
         });
         if !slots.is_empty() {
             let leaving = slots.iter().map(|slot| Box::pin(slot.wreck_left()));
+            let patience = *patience.get_or_init(|| Instant::now() + LEAVING);
             // When none has left by then, room is sought elsewhere.
             let _ = tokio::time::timeout_at(patience, select_all(leaving)).await;
         }
