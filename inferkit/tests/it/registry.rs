@@ -51,6 +51,15 @@ async fn register(registry: &ModelRegistry, key: &str, fake: &Arc<Fake>) -> Mode
         .unwrap()
 }
 
+async fn three(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
+    let fakes = ["a", "b", "c"].map(|key| (key, Fake::present()));
+    let [a, b, c] = fakes.map(|(key, fake)| async move {
+        let model = register(registry, key, &fake).await;
+        (fake, model)
+    });
+    [a.await, b.await, c.await]
+}
+
 /// A registry of its own with one model.
 async fn alone(fake: &Arc<Fake>) -> ModelHandle {
     register(&registry(), "fake", fake).await

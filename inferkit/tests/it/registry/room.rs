@@ -1,12 +1,8 @@
 //! Memory: what is evicted for whom, and what is not.
 
-use std::sync::Arc;
-
 use inferkit::Error;
 use inferkit::LoadOptions;
-use inferkit::ModelHandle;
 use inferkit::ModelPolicy;
-use inferkit::ModelRegistry;
 use inferkit::OperationState;
 use inferkit::RuntimeStatus;
 use inferkit::UnavailableFault;
@@ -19,18 +15,10 @@ use super::register;
 use super::registry;
 use super::room_for;
 use super::state;
+use super::three;
 use super::until_state;
 use crate::fake::Act;
 use crate::fake::Fake;
-
-async fn three(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
-    let fakes = ["a", "b", "c"].map(|key| (key, Fake::present()));
-    let [a, b, c] = fakes.map(|(key, fake)| async move {
-        let model = register(registry, key, &fake).await;
-        (fake, model)
-    });
-    [a.await, b.await, c.await]
-}
 
 #[tokio::test]
 async fn the_model_idle_for_longest_makes_room_for_a_request() {

@@ -8,6 +8,7 @@ use inferkit::Error;
 use inferkit::Lease;
 use inferkit::LoadOptions;
 use inferkit::ModelHandle;
+use inferkit::ModelRegistry;
 use inferkit::OperationState;
 use inferkit::RuntimeStatus;
 use inferkit::UnavailableFault;
@@ -23,6 +24,7 @@ use super::register;
 use super::registry;
 use super::room_for;
 use super::state;
+use super::three;
 use super::until;
 use super::until_state;
 use crate::fake::Act;
@@ -35,6 +37,23 @@ async fn broken(fake: &Fake, model: &ModelHandle) -> Lease {
     fake.health().fail(Error::generation_failed("broken"));
     until_state(model, RuntimeStatus::Failed).await;
     lease
+}
+
+/// A model that broke, which nobody uses and which does not leave memory, and `other` in the same registry.
+async fn beside_one_that_stays(registry: &ModelRegistry, other: &Arc<Fake>) -> (Arc<Fake>, ModelHandle, ModelHandle) {
+    let fake = Fake::present();
+    let model = register(registry, "fake", &fake).await;
+    let other = register(registry, "other", other).await;
+    fake.set_stays(true);
+    drop(broken(&fake, &model).await);
+    (fake, model, other)
+}
+
+/// Three models: one to break, an idle one, and one that is not loaded.
+async fn with_an_idle_one(registry: &ModelRegistry) -> [(Arc<Fake>, ModelHandle); 3] {
+    let models = three(registry).await;
+    drop(models[1].1.ensure_loaded().await.unwrap());
+    models
 }
 
 #[tokio::test]
@@ -130,12 +149,8 @@ async fn leases_that_do_not_end_keep_the_model_failed_for_its_first_reason() {
 
 #[tokio::test]
 async fn another_model_gets_its_memory_once_it_has_left() {
-    let registry = room_for(1);
-    let (fake, other) = (Fake::present(), Fake::present());
-    let model = register(&registry, "fake", &fake).await;
-    let other = register(&registry, "other", &other).await;
-    fake.set_stays(true);
-    drop(broken(&fake, &model).await);
+    let (registry, other) = (room_for(1), Fake::present());
+    let (fake, model, other) = beside_one_that_stays(&registry, &other).await;
     let load = other.load(LoadOptions::default());
     tokio::time::sleep(MOMENT).await;
     assert_eq!(state(&other), RuntimeStatus::Loading);
@@ -147,13 +162,10 @@ async fn another_model_gets_its_memory_once_it_has_left() {
 
 #[tokio::test]
 async fn another_model_short_of_memory_on_its_device_is_tried_again_once_it_has_left() {
-    let registry = registry();
     let short = Error::unavailable(UnavailableFault::InsufficientMemory, "out of memory");
-    let (fake, other_fake) = (Fake::present(), Fake::present().on_load([Act::Fail(short)]));
-    let model = register(&registry, "fake", &fake).await;
-    let other = register(&registry, "other", &other_fake).await;
-    fake.set_stays(true);
-    drop(broken(&fake, &model).await);
+    let other_fake = Fake::present().on_load([Act::Fail(short)]);
+    let registry = registry();
+    let (fake, _, other) = beside_one_that_stays(&registry, &other_fake).await;
     let load = other.load(LoadOptions::default());
     tokio::time::sleep(MOMENT).await;
     fake.set_stays(false);
@@ -163,12 +175,8 @@ async fn another_model_short_of_memory_on_its_device_is_tried_again_once_it_has_
 
 #[tokio::test]
 async fn another_models_load_that_waits_for_it_can_be_cancelled() {
-    let registry = room_for(1);
-    let (fake, other_fake) = (Fake::present(), Fake::present());
-    let model = register(&registry, "fake", &fake).await;
-    let other = register(&registry, "other", &other_fake).await;
-    fake.set_stays(true);
-    drop(broken(&fake, &model).await);
+    let (registry, other_fake) = (room_for(1), Fake::present());
+    let (fake, _, other) = beside_one_that_stays(&registry, &other_fake).await;
     let load = other.load(LoadOptions::default());
     tokio::time::sleep(MOMENT).await;
     other.cancel().unwrap();
@@ -203,14 +211,9 @@ async fn requests_beside_one_that_stays_start_a_load_no_more_often_than_for_any_
 #[tokio::test]
 async fn one_that_does_not_leave_is_not_waited_for_while_an_idle_model_can_make_room() {
     let registry = room_for(2);
-    let fakes = [Fake::present(), Fake::present(), Fake::present()];
-    let [broken_fake, idle_fake, _] = &fakes;
-    let model = register(&registry, "broken", broken_fake).await;
-    let idle = register(&registry, "idle", idle_fake).await;
-    let wanted = register(&registry, "wanted", &fakes[2]).await;
-    drop(idle.ensure_loaded().await.unwrap());
+    let [(broken_fake, model), (idle_fake, _), (_, wanted)] = with_an_idle_one(&registry).await;
     broken_fake.set_stays(true);
-    drop(broken(broken_fake, &model).await);
+    drop(broken(&broken_fake, &model).await);
     let after_its_time = async |options: LoadOptions| {
         tokio::time::pause();
         let load = wanted.load(options).unwrap();
@@ -229,13 +232,8 @@ async fn one_that_does_not_leave_is_not_waited_for_while_an_idle_model_can_make_
 #[tokio::test]
 async fn one_in_use_is_not_waited_for_by_another_model_and_an_idle_one_makes_room() {
     let registry = room_for(2);
-    let fakes = [Fake::present(), Fake::present(), Fake::present()];
-    let [broken_fake, idle_fake, _] = &fakes;
-    let model = register(&registry, "broken", broken_fake).await;
-    let idle = register(&registry, "idle", idle_fake).await;
-    let wanted = register(&registry, "wanted", &fakes[2]).await;
-    drop(idle.ensure_loaded().await.unwrap());
-    let lease = broken(broken_fake, &model).await;
+    let [(broken_fake, model), (idle_fake, idle), (_, wanted)] = with_an_idle_one(&registry).await;
+    let lease = broken(&broken_fake, &model).await;
     assert!(wanted.ensure_loaded().await.is_ok());
     assert_eq!((state(&idle), idle_fake.in_memory()), (RuntimeStatus::Unloaded, false));
     assert!(broken_fake.in_memory(), "its lease is alive");
